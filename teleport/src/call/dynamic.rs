@@ -1,0 +1,193 @@
+//! Calls without a trait: by uri, with any codec.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use super::reply::Reply;
+use crate::buffer;
+use crate::codec::{Codec, Encode, Json};
+use crate::error::{Delivery, Error, Result};
+use crate::session::{EncodedBody, PullFlight, PushFlight, Request, Session, Timeout, inflate};
+
+impl Session {
+    /// Calls the handler at `uri`, query included, and waits for its reply.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use teleport::{Bincode, Peer};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> teleport::Result<()> {
+    /// let server = Peer::builder()
+    ///     .pull("/sum", |_, numbers: Vec<i64>| async move { Ok(numbers.iter().sum::<i64>()) })?
+    ///     .build()?;
+    /// let session = Peer::builder().build()?.connect(&server).await?;
+    /// let reply = session.pull("/sum?from=here").codec(Bincode).body(&[1i64, 2, 3][..]).await?;
+    /// assert_eq!(reply.decode::<i64>()?, 6);
+    /// # Ok(()) }
+    /// ```
+    pub fn pull<'a>(&'a self, uri: &'a str) -> Pull<'a> {
+        Pull { flight: PullFlight::new(self), call: Dynamic::new(uri), codec: PhantomData }
+    }
+
+    /// Sends to the handler at `uri`, query included, and expects nothing back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn f(session: teleport::Session) -> teleport::Result<()> {
+    /// session.push("/log").body("started").await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn push<'a>(&'a self, uri: &'a str) -> Push<'a> {
+        Push { flight: PushFlight::new(self), call: Dynamic::new(uri), codec: PhantomData }
+    }
+}
+
+/// What dynamic pulls and pushes have in common.
+struct Dynamic<'a> {
+    request: Request<'a>,
+    /// Encoded when it was given; an error is told when the call is awaited.
+    body: Result<EncodedBody>,
+}
+
+impl<'a> Dynamic<'a> {
+    fn new(uri: &'a str) -> Self {
+        Dynamic { request: Request { uri: uri.into(), gzip: 0, timeout: Timeout::Default }, body: Ok(None) }
+    }
+
+    fn encode<C: Encode<T>, T: ?Sized>(&mut self, value: &T) {
+        let mut payload = buffer::take();
+        self.body = match C::encode(value, &mut payload) {
+            Ok(()) => Ok(Some((C::ID, payload))),
+            Err(error) => Err(error.into()),
+        };
+    }
+
+    fn set_payload(&mut self, codec: u8, payload: &[u8]) {
+        let mut bytes = buffer::take();
+        bytes.extend_from_slice(payload);
+        self.body = Ok(Some((codec, bytes)));
+    }
+}
+
+fn take_body(request: &Request<'_>, body: &mut Result<EncodedBody>) -> Result<EncodedBody> {
+    if !request.uri.starts_with('/') {
+        return Err(Error::config("a uri starts with a slash, as /account/balance"));
+    }
+    std::mem::replace(body, Ok(None))
+}
+
+macro_rules! options {
+    ($Call:ident) => {
+        impl<'a, C: Codec> $Call<'a, C> {
+            /// Chooses the codec of the body that is given next; the default is [`Json`].
+            pub fn codec<D: Codec>(self, codec: D) -> $Call<'a, D> {
+                let _ = codec;
+                $Call { flight: self.flight, call: self.call, codec: PhantomData }
+            }
+
+            /// Gives the body, encoded at once; without one the packet has no body.
+            pub fn body<T: ?Sized>(mut self, value: &T) -> Self
+            where
+                C: Encode<T>,
+            {
+                self.call.encode::<C, T>(value);
+                self
+            }
+
+            /// Gives a body that is encoded already, and the id of its codec.
+            pub fn payload(mut self, codec: u8, payload: &[u8]) -> Self {
+                self.call.set_payload(codec, payload);
+                self
+            }
+
+            /// Compresses the body with gzip at this level: 1 to 9, -1 for the default, 0 for none.
+            pub fn gzip(mut self, level: i32) -> Self {
+                self.call.request.gzip = level;
+                self
+            }
+
+            /// Adds `name=value` to the query of the uri, escaped.
+            pub fn query(mut self, name: &str, value: &str) -> Self {
+                self.call.request.add_query(name, value);
+                self
+            }
+        }
+
+        // Nothing in it is pinned.
+        impl<C> Unpin for $Call<'_, C> {}
+    };
+}
+
+/// A pull without a trait: set a body and options, then `.await` it for a [`Reply`].
+///
+/// Errors, cancel safety and panics are those of [`PullCall`](crate::PullCall).
+#[must_use = "a call does nothing until it is awaited"]
+pub struct Pull<'a, C = Json> {
+    flight: PullFlight<'a>,
+    call: Dynamic<'a>,
+    codec: PhantomData<C>,
+}
+
+options!(Pull);
+
+impl<C> Pull<'_, C> {
+    /// Waits so long for the reply; the default is the session's.
+    pub fn timeout(mut self, after: Duration) -> Self {
+        self.call.request.timeout = Timeout::After(after);
+        self
+    }
+
+    /// Waits for the reply as long as the session lives.
+    pub fn no_timeout(mut self) -> Self {
+        self.call.request.timeout = Timeout::Never;
+        self
+    }
+}
+
+impl<C> Future for Pull<'_, C> {
+    type Output = Result<Reply>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let Dynamic { request, body } = &mut this.call;
+        let request = &*request;
+        let mut packet = ready!(this.flight.poll(cx, request, &mut || take_body(request, body)))?;
+        let session = this.flight.session();
+        let limits = &session.shared().settings.decode;
+        if let Err(error) = inflate(&mut packet, limits.max_inflated) {
+            return Poll::Ready(Err(Error::decode(&error)
+                .with_delivery(Delivery::Answered)
+                .with_uri(&request.uri)
+                .with_peer(session.remote_addr())));
+        }
+        Poll::Ready(Ok(Reply::new(packet, limits.clone(), session.remote_addr().to_string())))
+    }
+}
+
+/// A push without a trait: set a body and options, then `.await` it.
+///
+/// Errors and cancel safety are those of [`PushCall`](crate::PushCall).
+#[must_use = "a push does nothing until it is awaited"]
+pub struct Push<'a, C = Json> {
+    flight: PushFlight<'a>,
+    call: Dynamic<'a>,
+    codec: PhantomData<C>,
+}
+
+options!(Push);
+
+impl<C> Future for Push<'_, C> {
+    type Output = Result<()>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let Dynamic { request, body } = &mut this.call;
+        let request = &*request;
+        this.flight.poll(cx, request, &mut || take_body(request, body))
+    }
+}

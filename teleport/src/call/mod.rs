@@ -1,0 +1,10 @@
+//! Calls: values that are configured, awaited, and cancelled by dropping them.
+
+mod dynamic;
+mod reply;
+mod typed;
+
+pub use dynamic::{Pull, Push};
+pub use reply::Reply;
+pub(crate) use reply::decode_serde;
+pub use typed::{ClientCore, PullCall, PushCall, pull_call, pull_call_empty, push_call, push_call_empty};

@@ -1,0 +1,116 @@
+//! The reply to a dynamic pull.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::de::value::{BytesDeserializer, StrDeserializer};
+
+use crate::codec::{AnyError, Bincode, CodecError, Codec, Decode, DecodeAny, DecodeLimits, Json, Plain};
+use crate::error::{Delivery, Error, Result};
+use crate::wire::Packet;
+
+/// The reply to a dynamic [`Pull`](crate::Pull): its status was OK, its body is not decoded yet.
+pub struct Reply {
+    packet: Packet,
+    limits: DecodeLimits,
+    peer: String,
+}
+
+impl Reply {
+    /// The body's codec id, as it came; 0 where there is no body.
+    #[must_use]
+    pub fn codec(&self) -> u8 {
+        self.packet.body().codec()
+    }
+
+    /// The body without its codec id, inflated.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        self.packet.body().payload()
+    }
+
+    /// The body verbatim: codec id included, inflated.
+    #[must_use]
+    pub fn raw_body(&self) -> &[u8] {
+        self.packet.body().as_bytes()
+    }
+
+    /// The uri that the other side answered for.
+    #[must_use]
+    pub fn uri(&self) -> &str {
+        self.packet.uri()
+    }
+
+    /// Gzip level that the body came with; 0 is none.
+    #[must_use]
+    pub fn gzip(&self) -> i32 {
+        self.packet.gzip()
+    }
+
+    /// Reads the body by the codec id that it carries: JSON, bincode or plain.
+    ///
+    /// # Errors
+    ///
+    /// A decode error where the body is no `T`, or is in another codec; for those there is
+    /// [`decode_as`](Self::decode_as).
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
+        self.outcome(decode_serde(self.codec(), self.payload(), &self.limits))
+    }
+
+    /// Reads the body by the codec id that it carries, which is to be one of the tuple `L`, such as
+    /// `(Protobuf, Json)`.
+    ///
+    /// # Errors
+    ///
+    /// A decode error where the body is no `T`, or is in a codec that `L` does not list.
+    pub fn decode_as<'a, L, T>(&'a self) -> Result<T>
+    where
+        L: DecodeAny<'a, T>,
+    {
+        self.outcome(L::decode(self.codec(), self.payload(), &self.limits))
+    }
+
+    pub(super) fn new(packet: Packet, limits: DecodeLimits, peer: String) -> Self {
+        Reply { packet, limits, peer }
+    }
+
+    fn outcome<T>(&self, decoded: Result<T, AnyError>) -> Result<T> {
+        decoded.map_err(|error| {
+            Error::decode(&error).with_delivery(Delivery::Answered).with_uri(self.uri()).with_peer(&self.peer)
+        })
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("uri", &self.uri())
+            .field("codec", &char::from(self.codec()))
+            .field("bytes", &self.payload().len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads any serde type from the codecs that need to know no more of it.
+pub(crate) fn decode_serde<'de, T: serde::Deserialize<'de>>(
+    codec: u8,
+    payload: &'de [u8],
+    limits: &DecodeLimits,
+) -> Result<T, AnyError> {
+    const SUPPORTED: &[&str] = &[Json::NAME, Bincode::NAME, Plain::NAME];
+    match codec {
+        0 | Json::ID => Json::decode(payload, limits).map_err(AnyError::Codec),
+        Bincode::ID => Bincode::decode(payload, limits).map_err(AnyError::Codec),
+        Plain::ID => decode_plain(payload).map_err(AnyError::Codec),
+        id => Err(AnyError::Unsupported { id, supported: SUPPORTED }),
+    }
+}
+
+/// Plain text as a serde string, other bytes as serde bytes.
+fn decode_plain<'de, T: serde::Deserialize<'de>>(payload: &'de [u8]) -> Result<T, CodecError> {
+    let decoded: Result<T, serde::de::value::Error> = match std::str::from_utf8(payload) {
+        Ok(text) => T::deserialize(StrDeserializer::new(text)),
+        Err(_) => T::deserialize(BytesDeserializer::new(payload)),
+    };
+    decoded.map_err(|error| CodecError::new(Plain::NAME, error))
+}

@@ -1,0 +1,383 @@
+//! Bounds for codecs that have none of their own: how deep values are nested, and how many there are.
+//!
+//! Without them a few bytes can overflow the stack, where a type contains itself, or keep a decoder busy for ever,
+//! where a sequence of values that take no bytes claims to be very long.
+
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
+
+use super::DecodeLimits;
+
+/// Elements that any body may have, beyond one for each of its bytes.
+const FREE_ELEMENTS: u64 = 4096;
+
+/// Reads a value through a serde deserializer, with bounds on what hostile bytes can do.
+///
+/// Values may be nested [`DecodeLimits::max_depth`] deep, and sequences and maps may have about as many elements
+/// in all as the body has `bytes`. For codecs of the user's own; see [`Codec`](super::Codec) for an example.
+///
+/// # Errors
+///
+/// The deserializer's own, and one that names the bound which was passed.
+pub fn decode_guarded<'de, T, D>(deserializer: D, bytes: usize, limits: &DecodeLimits) -> Result<T, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    GuardSeed::new(&Bounds::new(bytes, limits)).deserialize(deserializer)
+}
+
+/// What is left of the bounds while a body is read.
+pub(super) struct Bounds {
+    levels: Cell<u32>,
+    elements: Cell<u64>,
+    max_depth: u32,
+}
+
+impl Bounds {
+    pub(super) fn new(bytes: usize, limits: &DecodeLimits) -> Self {
+        Bounds {
+            levels: Cell::new(limits.max_depth),
+            elements: Cell::new(FREE_ELEMENTS.saturating_add(bytes as u64)),
+            max_depth: limits.max_depth,
+        }
+    }
+
+    #[inline]
+    fn nested<T, E: Error>(&self, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let Some(left) = self.levels.get().checked_sub(1) else {
+            return Err(self.too_deep());
+        };
+        self.levels.set(left);
+        let value = read();
+        self.levels.set(left + 1);
+        value
+    }
+
+    #[inline]
+    fn element<E: Error>(&self) -> Result<(), E> {
+        let Some(left) = self.elements.get().checked_sub(1) else {
+            return Err(E::custom("there are more elements than the bytes of the body could hold"));
+        };
+        self.elements.set(left);
+        Ok(())
+    }
+
+    #[inline]
+    fn hint(&self, hint: Option<usize>) -> Option<usize> {
+        hint.map(|hint| hint.min(usize::try_from(self.elements.get()).unwrap_or(usize::MAX)))
+    }
+
+    #[cold]
+    fn too_deep<E: Error>(&self) -> E {
+        E::custom(format_args!("values are nested deeper than {} levels (setting `limits.max_depth`)", self.max_depth))
+    }
+}
+
+/// Reads a whole value within bounds.
+pub(super) struct GuardSeed<'g, T> {
+    bounds: &'g Bounds,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<'g, T> GuardSeed<'g, T> {
+    pub(super) fn new(bounds: &'g Bounds) -> Self {
+        GuardSeed { bounds, value: PhantomData }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for GuardSeed<'_, T> {
+    type Value = T;
+
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        T::deserialize(Guarded { inner: deserializer, bounds: self.bounds })
+    }
+}
+
+/// Any of serde's parts, within bounds.
+struct Guarded<'g, X> {
+    inner: X,
+    bounds: &'g Bounds,
+}
+
+impl<'g, X> Guarded<'g, X> {
+    #[inline]
+    fn with<Y>(&self, inner: Y) -> Guarded<'g, Y> {
+        Guarded { inner, bounds: self.bounds }
+    }
+}
+
+macro_rules! forward {
+    ($($method:ident($($arg:ident: $T:ty),*);)*) => {$(
+        #[inline]
+        fn $method<V: Visitor<'de>>(self, $($arg: $T,)* visitor: V) -> Result<V::Value, D::Error> {
+            let visitor = self.with(visitor);
+            self.inner.$method($($arg,)* visitor)
+        }
+    )*};
+}
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, D> {
+    type Error = D::Error;
+
+    forward! {
+        deserialize_any();
+        deserialize_bool();
+        deserialize_i8();
+        deserialize_i16();
+        deserialize_i32();
+        deserialize_i64();
+        deserialize_i128();
+        deserialize_u8();
+        deserialize_u16();
+        deserialize_u32();
+        deserialize_u64();
+        deserialize_u128();
+        deserialize_f32();
+        deserialize_f64();
+        deserialize_char();
+        deserialize_str();
+        deserialize_string();
+        deserialize_bytes();
+        deserialize_byte_buf();
+        deserialize_option();
+        deserialize_unit();
+        deserialize_unit_struct(name: &'static str);
+        deserialize_newtype_struct(name: &'static str);
+        deserialize_seq();
+        deserialize_tuple(len: usize);
+        deserialize_tuple_struct(name: &'static str, len: usize);
+        deserialize_map();
+        deserialize_struct(name: &'static str, fields: &'static [&'static str]);
+        deserialize_enum(name: &'static str, variants: &'static [&'static str]);
+        deserialize_identifier();
+        deserialize_ignored_any();
+    }
+
+    #[inline]
+    fn is_human_readable(&self) -> bool {
+        self.inner.is_human_readable()
+    }
+}
+
+macro_rules! visit {
+    ($($method:ident($T:ty);)*) => {$(
+        #[inline]
+        fn $method<E: Error>(self, value: $T) -> Result<V::Value, E> {
+            self.inner.$method(value)
+        }
+    )*};
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.expecting(f)
+    }
+
+    visit! {
+        visit_bool(bool);
+        visit_i8(i8);
+        visit_i16(i16);
+        visit_i32(i32);
+        visit_i64(i64);
+        visit_i128(i128);
+        visit_u8(u8);
+        visit_u16(u16);
+        visit_u32(u32);
+        visit_u64(u64);
+        visit_u128(u128);
+        visit_f32(f32);
+        visit_f64(f64);
+        visit_char(char);
+        visit_str(&str);
+        visit_borrowed_str(&'de str);
+        visit_string(String);
+        visit_bytes(&[u8]);
+        visit_borrowed_bytes(&'de [u8]);
+        visit_byte_buf(Vec<u8>);
+    }
+
+    #[inline]
+    fn visit_none<E: Error>(self) -> Result<V::Value, E> {
+        self.inner.visit_none()
+    }
+
+    #[inline]
+    fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
+        self.inner.visit_unit()
+    }
+
+    #[inline]
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        let deserializer = self.with(deserializer);
+        self.bounds.nested(|| self.inner.visit_some(deserializer))
+    }
+
+    #[inline]
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        let deserializer = self.with(deserializer);
+        self.bounds.nested(|| self.inner.visit_newtype_struct(deserializer))
+    }
+
+    #[inline]
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<V::Value, A::Error> {
+        let seq = self.with(seq);
+        self.bounds.nested(|| self.inner.visit_seq(seq))
+    }
+
+    #[inline]
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
+        let map = self.with(map);
+        self.bounds.nested(|| self.inner.visit_map(map))
+    }
+
+    #[inline]
+    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<V::Value, A::Error> {
+        let data = self.with(data);
+        self.bounds.nested(|| self.inner.visit_enum(data))
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Guarded<'_, S> {
+    type Value = S::Value;
+
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
+        let deserializer = self.with(deserializer);
+        self.inner.deserialize(deserializer)
+    }
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Guarded<'_, A> {
+    type Error = A::Error;
+
+    #[inline]
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
+        self.bounds.element()?;
+        let seed = self.with(seed);
+        self.inner.next_element_seed(seed)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> Option<usize> {
+        self.bounds.hint(self.inner.size_hint())
+    }
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Guarded<'_, A> {
+    type Error = A::Error;
+
+    #[inline]
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
+        self.bounds.element()?;
+        let seed = self.with(seed);
+        self.inner.next_key_seed(seed)
+    }
+
+    #[inline]
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
+        let seed = self.with(seed);
+        self.inner.next_value_seed(seed)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> Option<usize> {
+        self.bounds.hint(self.inner.size_hint())
+    }
+}
+
+impl<'de, 'g, A: EnumAccess<'de>> EnumAccess<'de> for Guarded<'g, A> {
+    type Error = A::Error;
+    type Variant = Guarded<'g, A::Variant>;
+
+    #[inline]
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), A::Error> {
+        let seed = self.with(seed);
+        let (value, variant) = self.inner.variant_seed(seed)?;
+        Ok((value, Guarded { inner: variant, bounds: self.bounds }))
+    }
+}
+
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Guarded<'_, A> {
+    type Error = A::Error;
+
+    #[inline]
+    fn unit_variant(self) -> Result<(), A::Error> {
+        self.inner.unit_variant()
+    }
+
+    #[inline]
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {
+        let seed = self.with(seed);
+        self.inner.newtype_variant_seed(seed)
+    }
+
+    #[inline]
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
+        let visitor = self.with(visitor);
+        self.inner.tuple_variant(len, visitor)
+    }
+
+    #[inline]
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        let visitor = self.with(visitor);
+        self.inner.struct_variant(fields, visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Bincode, Decode, Json};
+    use super::*;
+
+    #[derive(Debug, serde::Serialize, serde::Deserialize)]
+    struct Chain(Option<Box<Chain>>);
+
+    #[test]
+    fn a_type_that_contains_itself_ends_at_the_depth() {
+        let limits = DecodeLimits::default();
+        // Each 1 is one more link.
+        let deep = vec![1u8; 1_000_000];
+        let error = <Bincode as Decode<'_, Chain>>::decode(&deep, &limits).unwrap_err().to_string();
+        assert!(error.contains("limits.max_depth"), "{error}");
+        let mut shallow = vec![1u8; 60];
+        shallow.push(0);
+        assert!(<Bincode as Decode<'_, Chain>>::decode(&shallow, &limits).is_ok());
+    }
+
+    #[test]
+    fn values_of_no_bytes_can_not_go_on_for_ever() {
+        // The variable-length form of 2^63.
+        let mut bytes = vec![253];
+        bytes.extend_from_slice(&(1u64 << 63).to_le_bytes());
+        let error = <Bincode as Decode<'_, Vec<()>>>::decode(&bytes, &DecodeLimits::default()).unwrap_err();
+        assert!(error.to_string().contains("more elements"), "{error}");
+    }
+
+    #[test]
+    fn json_keeps_a_depth_below_its_own() {
+        let limits = DecodeLimits::default().with_max_depth(3);
+        let decode = |json: &str| <Json as Decode<'_, serde_json::Value>>::decode(json.as_bytes(), &limits).map(drop);
+        assert!(decode("[[[1]]]").is_ok());
+        assert!(decode("[[[[1]]]]").unwrap_err().to_string().contains("limits.max_depth"));
+        assert!(decode("[1] 2").is_err(), "what follows is not ignored");
+    }
+
+    #[test]
+    fn borrowed_texts_stay_borrowed() {
+        let bytes = bincode::Options::serialize(bincode::DefaultOptions::new(), &("text", 7u8)).unwrap();
+        let (text, number): (&str, u8) = Bincode::decode(&bytes, &DecodeLimits::default()).unwrap();
+        assert_eq!((text, number), ("text", 7));
+        assert!(bytes.as_ptr_range().contains(&text.as_ptr()));
+    }
+}

@@ -1,0 +1,48 @@
+//! JSON bodies.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Codec, CodecError, Decode, DecodeLimits, Encode, decode_guarded};
+
+/// JSON, id `j`: any serde type. The default.
+///
+/// A body that is not there reads as `null`, so as `()` or as an empty `Option`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Json;
+
+/// Nesting that serde_json itself accepts.
+const OWN_DEPTH: u32 = 128;
+
+impl Codec for Json {
+    const ID: u8 = b'j';
+    const NAME: &'static str = "json";
+}
+
+impl<T: Serialize + ?Sized> Encode<T> for Json {
+    #[inline]
+    fn encode(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        serde_json::to_writer(out, value).map_err(failed)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Decode<'de, T> for Json {
+    #[inline]
+    fn decode(bytes: &'de [u8], limits: &DecodeLimits) -> Result<T, CodecError> {
+        if bytes.is_empty() {
+            return serde_json::from_slice(b"null")
+                .map_err(|_| CodecError::new(Json::NAME, "there is no body, and a value is expected"));
+        }
+        if limits.max_depth >= OWN_DEPTH {
+            return serde_json::from_slice(bytes).map_err(failed);
+        }
+        let mut reader = serde_json::Deserializer::from_slice(bytes);
+        let value = decode_guarded(&mut reader, bytes.len(), limits).map_err(failed)?;
+        reader.end().map_err(failed)?;
+        Ok(value)
+    }
+}
+
+#[cold]
+fn failed(error: serde_json::Error) -> CodecError {
+    CodecError::new(Json::NAME, error)
+}

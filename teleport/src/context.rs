@@ -1,0 +1,171 @@
+//! What a handler knows of the packet it handles.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::call::decode_serde;
+use crate::codec::{AnyError, DecodeAny, DecodeLimits};
+use crate::session::Session;
+use crate::status::{Code, Status};
+use crate::wire::{Header, Packet, PacketId, RawBody, Uri};
+
+/// One inbound pull or push: its header and body, and the session that it came over.
+///
+/// # Examples
+///
+/// A handler that reads the query and calls its caller back:
+///
+/// ```
+/// use teleport::{Context, Peer, Status};
+///
+/// async fn register(cx: Context, name: String) -> Result<String, Status> {
+///     let room = cx.query("room").unwrap_or_default();
+///     cx.session().push("/joined").body(&*room).await?;
+///     Ok(format!("{name} is in {room:?}"))
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> teleport::Result<()> {
+/// let server = Peer::builder().pull("/register", register)?.build()?;
+/// let session = Peer::builder().build()?.connect(&server).await?;
+/// let reply = session.pull("/register?room=blue").body("Ada").await?;
+/// assert_eq!(reply.decode::<String>()?, "Ada is in \"blue\"");
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Context {
+    session: Session,
+    packet: Packet,
+}
+
+impl Context {
+    /// The session that the packet came over; calls on it go back to the caller.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Whether the packet is a push, so that nobody waits for an answer.
+    #[must_use]
+    pub fn is_push(&self) -> bool {
+        self.packet.kind().is_push()
+    }
+
+    /// The packet's id, which counts in the caller's session.
+    #[must_use]
+    pub fn id(&self) -> PacketId<'_> {
+        self.packet.id()
+    }
+
+    /// The uri as it came: path and query, still escaped.
+    #[must_use]
+    pub fn uri(&self) -> &str {
+        self.packet.uri()
+    }
+
+    /// The path of the uri, unescaped.
+    #[must_use]
+    pub fn path(&self) -> Cow<'_, str> {
+        let uri = Uri::new(self.packet.uri());
+        // A handler was found by this path, so it could be unescaped.
+        uri.decoded_path().unwrap_or_else(|_| uri.path().into())
+    }
+
+    /// The first value of this name in the uri's query, unescaped.
+    #[must_use]
+    pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
+        Uri::new(self.packet.uri()).query_value(name)
+    }
+
+    /// All names and values of the uri's query, unescaped, in order.
+    pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        Uri::new(self.packet.uri()).query_pairs()
+    }
+
+    /// The whole header.
+    #[must_use]
+    pub fn header(&self) -> Header<'_> {
+        self.packet.header()
+    }
+
+    /// Id of the codec that the header came in.
+    #[must_use]
+    pub fn header_codec(&self) -> u8 {
+        self.packet.header_codec()
+    }
+
+    /// Id of the codec that the body came in; 0 where there is no body.
+    #[must_use]
+    pub fn codec(&self) -> u8 {
+        self.packet.body().codec()
+    }
+
+    /// Gzip level that the body came with; 0 is none. The body that is seen here is inflated.
+    #[must_use]
+    pub fn gzip(&self) -> i32 {
+        self.packet.gzip()
+    }
+
+    /// The body without its codec id.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        self.packet.body().payload()
+    }
+
+    /// The body as it came: codec id included.
+    #[must_use]
+    pub fn raw_body(&self) -> RawBody<'_> {
+        self.packet.body()
+    }
+
+    /// Reads the body by the codec id that it carries: JSON, bincode or plain.
+    ///
+    /// # Errors
+    ///
+    /// A status 400 where the body is no `T`, 415 where it is in another codec; for those there is
+    /// [`bind_as`](Self::bind_as).
+    pub fn bind<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, Status> {
+        decode_serde(self.codec(), self.payload(), self.limits()).map_err(|error| body_status(&error))
+    }
+
+    /// Reads the body by the codec id that it carries, which is to be one of the tuple `L`, such as
+    /// `(Protobuf, Json)`.
+    ///
+    /// # Errors
+    ///
+    /// A status 400 where the body is no `T`, 415 where it is in a codec that `L` does not list.
+    pub fn bind_as<'a, L: DecodeAny<'a, T>, T>(&'a self) -> Result<T, Status> {
+        L::decode(self.codec(), self.payload(), self.limits()).map_err(|error| body_status(&error))
+    }
+
+    pub(crate) fn new(session: Session, packet: Packet) -> Self {
+        Context { session, packet }
+    }
+
+    pub(crate) fn into_packet(self) -> Packet {
+        self.packet
+    }
+
+    fn limits(&self) -> &DecodeLimits {
+        &self.session.shared().settings.decode
+    }
+}
+
+/// The status that answers a body that can't be read.
+fn body_status(error: &AnyError) -> Status {
+    let code = match error {
+        AnyError::Unsupported { .. } => Code::UNSUPPORTED_CODEC,
+        _ => Code::BAD_REQUEST,
+    };
+    Status::new(code, error.to_string())
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("header", &self.header())
+            .field("codec", &char::from(self.codec()))
+            .field("bytes", &self.payload().len())
+            .field("session", &self.session)
+            .finish()
+    }
+}

@@ -1,0 +1,182 @@
+//! Building a peer: its handlers and its settings.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Peer;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::router::{ReplyBody, Router, Service};
+use crate::session::{Headers, Limits, Settings, Timeouts};
+use crate::socket::TcpOptions;
+use crate::status::Status;
+use crate::wire::{HeaderCodec, IdFormat};
+
+/// Collects what a [`Peer`] is to be: handlers, limits, timeouts, how headers are written.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use teleport::{IdFormat, Limits, Peer, Timeouts};
+///
+/// let peer = Peer::builder()
+///     .pull("/ping", |_, ()| async { Ok("pong") })?
+///     .limits(Limits::default().with_max_body(64 * 1024))
+///     .timeouts(Timeouts::default().with_pull(Duration::from_secs(2)))
+///     .id_format(IdFormat::Sequence)
+///     .build()?;
+/// # Ok::<(), teleport::Error>(())
+/// ```
+#[derive(Debug, Default)]
+#[must_use]
+pub struct PeerBuilder {
+    router: Router,
+    limits: Limits,
+    timeouts: Timeouts,
+    tcp: TcpOptions,
+    headers: Headers,
+}
+
+impl PeerBuilder {
+    /// Registers every method of a service.
+    ///
+    /// # Errors
+    ///
+    /// As [`Router::service`].
+    pub fn service<S: Service>(mut self, service: S) -> Result<Self> {
+        self.router.service(service)?;
+        Ok(self)
+    }
+
+    /// Registers a function for pulls.
+    ///
+    /// # Errors
+    ///
+    /// As [`Router::pull`].
+    pub fn pull<T, R, H, F>(mut self, uri: &str, handler: H) -> Result<Self>
+    where
+        T: DeserializeOwned + Send + 'static,
+        R: Serialize + Send + 'static,
+        H: Fn(Context, T) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<R, Status>> + Send + 'static,
+    {
+        self.router.pull(uri, handler)?;
+        Ok(self)
+    }
+
+    /// Registers a function for pushes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Router::push`].
+    pub fn push<T, H, F>(mut self, uri: &str, handler: H) -> Result<Self>
+    where
+        T: DeserializeOwned + Send + 'static,
+        H: Fn(Context, T) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.router.push(uri, handler)?;
+        Ok(self)
+    }
+
+    /// Takes the pulls that no other handler takes; see [`Router::unknown_pull`].
+    pub fn unknown_pull<H, F>(mut self, handler: H) -> Self
+    where
+        H: Fn(Context) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<ReplyBody, Status>> + Send + 'static,
+    {
+        self.router.unknown_pull(handler);
+        self
+    }
+
+    /// Takes the pushes that no other handler takes; see [`Router::unknown_push`].
+    pub fn unknown_push<H, F>(mut self, handler: H) -> Self
+    where
+        H: Fn(Context) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.router.unknown_push(handler);
+        self
+    }
+
+    /// Adds the handlers of a router: with groups and codecs of their own, see [`Router`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Router::merge`].
+    pub fn router(mut self, router: Router) -> Result<Self> {
+        self.router.merge(router)?;
+        Ok(self)
+    }
+
+    /// Bounds on what each session takes and holds.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How long calls, dials and closes may take.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Options of TCP sockets.
+    pub fn tcp(mut self, options: TcpOptions) -> Self {
+        self.tcp = options;
+        self
+    }
+
+    /// How this peer writes the ids of its pulls and pushes. Default: [`IdFormat::Text`], as the specification
+    /// says; releases 2.0 to 2.6 of the original need [`IdFormat::Sequence`]. Both are read, and replies mirror
+    /// their pull.
+    pub fn id_format(mut self, format: IdFormat) -> Self {
+        self.headers.id_format = format;
+        self
+    }
+
+    /// Codec of the headers that this peer begins with, such as [`JsonHeader`](crate::JsonHeader). Default:
+    /// [`ProtobufHeader`](crate::ProtobufHeader). Both are read, and replies mirror their pull.
+    ///
+    /// # Errors
+    ///
+    /// A config error where a codec of the user's own has an id that is taken.
+    pub fn header_codec(mut self, codec: impl HeaderCodec) -> Result<Self> {
+        let id = codec.id();
+        if self.headers.codecs.get(id).is_none_or(|known| known.name() != codec.name()) {
+            self.headers.codecs = self.headers.codecs.with(codec)?;
+        }
+        self.headers.codec = id;
+        Ok(self)
+    }
+
+    /// The peer, without an address: it can dial, and listen later.
+    ///
+    /// # Errors
+    ///
+    /// A config error that names the setting which can't be used.
+    pub fn build(self) -> Result<Peer> {
+        if let Some(name) = self.limits.zero() {
+            return Err(Error::config(format!(
+                "the setting `limits.{name}` is 0, so nothing could pass; leave it out for the default"
+            )));
+        }
+        let settings = Settings::new(self.limits, self.timeouts, self.headers);
+        Ok(Peer::new(Arc::new(self.router), Arc::new(settings), self.tcp))
+    }
+
+    /// The peer, listening at an address; see [`Peer::listen`].
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build) and [`Peer::listen`].
+    pub async fn listen(self, address: &str) -> Result<Peer> {
+        let peer = self.build()?;
+        peer.listen(address).await?;
+        Ok(peer)
+    }
+}

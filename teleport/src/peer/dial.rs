@@ -1,0 +1,68 @@
+//! Dialing: a session to a listening peer.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Peer;
+use crate::error::{Error, Kind, Result};
+use crate::session::Session;
+use crate::socket::{self, Endpoint};
+
+/// A dial that is about to be made: set options, then `.await` it for the [`Session`].
+///
+/// # Errors
+///
+/// A config error where the address can't be read, an I/O error where nobody listens there, a timeout, a conflict
+/// where the id is taken, a limit error where the peer has as many sessions as it may.
+///
+/// # Cancel safety
+///
+/// Dropped before it has ended, no session is left behind.
+#[derive(Debug)]
+#[must_use = "a dial does nothing until it is awaited"]
+pub struct Dial<'a> {
+    peer: &'a Peer,
+    address: &'a str,
+    id: Option<Arc<str>>,
+    timeout: Option<Duration>,
+}
+
+impl<'a> Dial<'a> {
+    pub(super) fn new(peer: &'a Peer, address: &'a str) -> Self {
+        Dial { peer, address, id: None, timeout: None }
+    }
+
+    /// The id of the session in this peer; the default is made of the address and a number.
+    pub fn id(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// How long to wait for the connection; the default is [`Timeouts::dial`](crate::Timeouts::dial).
+    pub fn timeout(mut self, after: Duration) -> Self {
+        self.timeout = Some(after);
+        self
+    }
+
+    async fn run(self) -> Result<Session> {
+        let inner = &self.peer.inner;
+        inner.check_open()?;
+        let endpoint: Endpoint = self.address.parse()?;
+        let after = self.timeout.unwrap_or(inner.settings.timeouts.dial);
+        let connection = tokio::time::timeout(after, socket::connect(&endpoint, &inner.tcp))
+            .await
+            .map_err(|_| Error::new(Kind::Timeout(after)).with_peer(&endpoint))??;
+        inner.open(connection, self.id)
+    }
+}
+
+impl<'a> IntoFuture for Dial<'a> {
+    type Output = Result<Session>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<Session>> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}

@@ -1,0 +1,275 @@
+//! The task of one session: the only place where socket, session and router meet.
+//!
+//! One task reads, hands packets to handlers and callers, and writes. It counts in system calls and wake-ups:
+//! everything that one read brought is handled before the next, the replies made on the way leave in one write,
+//! and callers that were woken get their turn before their next calls are written, so that these leave together.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
+
+use tokio::time::Sleep;
+
+use super::inbound::Dispatch;
+use crate::error::{Closed, Initiator};
+use crate::router::Router;
+use crate::session::{Handle, Shared, now};
+use crate::socket::{Batch, Output, PacketReader, ReadError};
+
+/// Reads in one poll before other tasks get a turn.
+const READS_PER_POLL: usize = 16;
+
+pub(super) struct Driver {
+    shared: Arc<Shared>,
+    reader: PacketReader,
+    dispatch: Dispatch,
+    /// What is being written.
+    output: Output,
+    timer: Option<Timer>,
+    phase: Phase,
+    /// This poll ends so that others get their turn; the next one writes.
+    yielded: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Reading and writing.
+    Running,
+    /// Nothing more to say: waits for the other side to end its direction too, so that what was written last is
+    /// not lost with the connection.
+    Lingering,
+}
+
+/// Whether callers that were woken, and others that are ready, have had their turn since the output was armed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Owed,
+    Given,
+}
+
+struct Timer {
+    at: Instant,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Driver {
+    pub(super) fn new(shared: Arc<Shared>, handle: Weak<Handle>, reader: PacketReader, router: Arc<Router>) -> Self {
+        Driver {
+            dispatch: Dispatch::new(shared.clone(), handle, router),
+            shared,
+            reader,
+            output: Output::default(),
+            timer: None,
+            phase: Phase::Running,
+            yielded: false,
+        }
+    }
+
+    /// Drives the session until it is over; says why it is.
+    fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Closed> {
+        {
+            let mut machine = self.shared.machine();
+            if let Some(closed) = machine.closed().filter(|_| machine.is_closed()) {
+                return Poll::Ready(closed.clone());
+            }
+            machine.register_driver(cx.waker());
+        }
+        if std::mem::take(&mut self.yielded)
+            && let Poll::Ready(Err(closed)) = self.poll_write(cx, Turn::Given)
+        {
+            return Poll::Ready(closed);
+        }
+        for _ in 0..READS_PER_POLL {
+            if self.phase == Phase::Lingering {
+                return self.poll_linger(cx);
+            }
+            let read = match self.poll_read(cx) {
+                Poll::Ready(Err(closed)) => return Poll::Ready(closed),
+                read => read.is_ready(),
+            };
+            if let Poll::Ready(Err(closed)) = self.poll_write(cx, Turn::Owed) {
+                return Poll::Ready(closed);
+            }
+            let timed = self.poll_timer(cx).is_ready();
+            if !self.shared.machine().is_open() {
+                match self.poll_drain(cx) {
+                    Poll::Ready(Some(closed)) => return Poll::Ready(closed),
+                    Poll::Ready(None) => continue,
+                    Poll::Pending => {}
+                }
+            }
+            if self.yielded || !(read || timed) {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Looks whether a drain is over: `None` where the connection is now to be ended in good order.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Option<Closed>> {
+        let machine = self.shared.machine();
+        if machine.is_past_drain(now()) {
+            let closed = machine.closed().cloned();
+            drop(machine);
+            self.shared.cancel.cancel();
+            return Poll::Ready(closed);
+        }
+        if !machine.is_drained() || !self.output.is_empty() {
+            return Poll::Pending;
+        }
+        drop(machine);
+        // An error here means that the connection is gone, which lingering finds out as well.
+        let _ = ready!(self.shared.writer.poll_shutdown(cx));
+        self.phase = Phase::Lingering;
+        Poll::Ready(None)
+    }
+
+    /// One read, and all that follows from it at once.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        let limits = &self.shared.settings.limits;
+        let unwritten = self.output.len() + self.shared.machine().queued();
+        if unwritten > limits.max_queued as usize || self.dispatch.is_full() {
+            // Woken again when something is written, or a handler ends.
+            return Poll::Pending;
+        }
+        let (dispatch, output) = (&mut self.dispatch, &mut self.output);
+        let batch = self.reader.poll_batch(cx, &self.shared.settings.wire, &mut |arrival| dispatch.handle(arrival, output));
+        let batch = match batch {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(batch) => batch,
+        };
+        if self.dispatch.wake_callers() > 1 {
+            // They are about to call again: what they write shall leave together.
+            self.shared.machine().pre_arm();
+        }
+        match batch {
+            Ok(Batch::Done | Batch::Paused) => Poll::Ready(Ok(())),
+            Ok(Batch::End) => {
+                self.dispatch.stop_reading();
+                self.remote_ended();
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => Poll::Ready(Err(read_failed(error))),
+        }
+    }
+
+    /// The other side sends no more: its pulls are still answered, ours never will be.
+    fn remote_ended(&mut self) {
+        let closed = Closed { initiator: Initiator::Remote, reason: "the other side closed the connection".into() };
+        let mut woken = Vec::new();
+        self.shared.machine().end_pulls(&closed, &mut woken);
+        woken.into_iter().for_each(Waker::wake);
+        self.shared.drain(closed);
+    }
+
+    /// Writes what there is. Pending where the connection takes no more now, or where others have their turn first.
+    fn poll_write(&mut self, cx: &mut Context<'_>, turn: Turn) -> Poll<Result<(), Closed>> {
+        loop {
+            // What has begun to be written ends before anything is put in front of it.
+            if !self.output.is_begun() {
+                let mut machine = self.shared.machine();
+                if turn == Turn::Owed && machine.is_armed() && self.output.is_empty() {
+                    self.yielded = true;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                let more = machine.take_output(&mut self.output);
+                let room = machine.has_room_for_waiting(&self.shared.settings);
+                drop(machine);
+                if room {
+                    self.shared.room.notify_one();
+                }
+                if !more {
+                    return self.shared.writer.poll_flush(cx).map_err(|error| write_failed(&error));
+                }
+            }
+            let writer = &self.shared.writer;
+            match ready!(self.output.with_slices(|slices| writer.poll_write(cx, slices))) {
+                Ok(0) => return Poll::Ready(Err(write_failed(&std::io::ErrorKind::WriteZero.into()))),
+                Ok(count) => self.output.advance(count),
+                Err(error) => return Poll::Ready(Err(write_failed(&error))),
+            }
+        }
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(at) = self.shared.machine().timeout() else {
+            self.timer = None;
+            return Poll::Pending;
+        };
+        let timer = self.timer.get_or_insert_with(|| Timer { at, sleep: Box::pin(tokio::time::sleep_until(at.into())) });
+        if timer.at != at {
+            timer.at = at;
+            timer.sleep.as_mut().reset(at.into());
+        }
+        ready!(timer.sleep.as_mut().poll(cx));
+        self.timer = None;
+        let mut woken = Vec::new();
+        self.shared.machine().handle_timeout(now().max(at), &mut woken);
+        woken.into_iter().for_each(Waker::wake);
+        self.shared.pass_on_room();
+        Poll::Ready(())
+    }
+
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<Closed> {
+        let reason = match self.shared.machine().closed() {
+            Some(closed) => closed.clone(),
+            None => Closed { initiator: Initiator::Library, reason: "the session is over".into() },
+        };
+        if !self.dispatch.is_reading() || self.shared.machine().is_past_drain(now()) {
+            return Poll::Ready(reason);
+        }
+        loop {
+            let mut ignore = |_: crate::socket::Arrival<'_>| Ok(crate::socket::Flow::Continue);
+            match self.reader.poll_batch(cx, &self.shared.settings.wire, &mut ignore) {
+                Poll::Ready(Ok(Batch::Done | Batch::Paused)) => {}
+                Poll::Ready(Ok(Batch::End) | Err(_)) => return Poll::Ready(reason),
+                Poll::Pending => {
+                    if self.poll_timer(cx).is_ready() {
+                        cx.waker().wake_by_ref();
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let closed = ready!(this.poll_run(cx));
+        this.shared.close(closed);
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Driver {
+    /// Also where the runtime drops the task: no call may wait for ever.
+    fn drop(&mut self) {
+        let reason = "the runtime that drove it was shut down";
+        self.shared.close(Closed { initiator: Initiator::User, reason: reason.into() });
+    }
+}
+
+fn read_failed(error: ReadError) -> Closed {
+    let (initiator, reason) = match error {
+        ReadError::Io(error) => (Initiator::Remote, format!("the connection was lost while reading: {error}")),
+        ReadError::Wire(error) => (Initiator::Remote, format!("the other side sent what is no packet: {error}")),
+        ReadError::Cut { have, needed } => (
+            Initiator::Remote,
+            format!("the connection ended inside a packet, after {have} of at least {needed} bytes"),
+        ),
+    };
+    Closed { initiator, reason: reason.into() }
+}
+
+fn write_failed(error: &std::io::Error) -> Closed {
+    let reason = format!("the connection was lost while writing: {error}");
+    Closed { initiator: Initiator::Remote, reason: reason.into() }
+}

@@ -1,0 +1,170 @@
+//! The sessions of a peer, by id.
+
+use std::fmt;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
+use crate::codec::{Codec, Encode};
+use crate::error::{Error, Result};
+use crate::session::{IdRegistry, Session};
+
+/// The open sessions of a peer, dialed and accepted. Cheap to clone.
+///
+/// # Examples
+///
+/// ```
+/// use teleport::{Json, Peer};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> teleport::Result<()> {
+/// let hub = Peer::builder().build()?;
+/// let screen = Peer::builder().push("/news", |_, line: String| async move { println!("{line}") })?.build()?;
+/// let session = screen.connect(&hub).await?;
+///
+/// let sent = hub.sessions().broadcast("/news", Json, "it works").await?;
+/// assert_eq!(sent.reached, 1);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Default)]
+pub struct SessionHub {
+    sessions: Arc<Sessions>,
+}
+
+#[derive(Default)]
+pub(super) struct Sessions {
+    // Keys may come from a login of the other side: seeded at random.
+    by_id: Mutex<HashMap<Arc<str>, Session, foldhash::fast::RandomState>>,
+}
+
+/// What a broadcast came to.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Broadcast {
+    /// Sessions that took the push into their output.
+    pub reached: usize,
+    /// Ids of the sessions that did not, and why.
+    pub failed: Vec<(Arc<str>, Error)>,
+}
+
+impl SessionHub {
+    /// The session of this id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<Session> {
+        self.sessions.by_id.lock().get(id).cloned()
+    }
+
+    /// All sessions, in no order.
+    #[must_use]
+    pub fn all(&self) -> Vec<Session> {
+        self.sessions.by_id.lock().values().cloned().collect()
+    }
+
+    /// How many sessions there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sessions.by_id.lock().len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Pushes one value to every session; it is encoded once.
+    ///
+    /// Sessions get it one after the other, and one whose output is full is waited for up to its pull timeout.
+    ///
+    /// # Errors
+    ///
+    /// Where the value can't be encoded. Sessions that did not take the push are told in the [`Broadcast`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it has reached some of the sessions.
+    pub async fn broadcast<C, T>(&self, uri: &str, codec: C, value: &T) -> Result<Broadcast>
+    where
+        C: Codec + Encode<T>,
+        T: ?Sized,
+    {
+        let _ = codec;
+        let mut payload = Vec::new();
+        C::encode(value, &mut payload)?;
+        let mut done = Broadcast::default();
+        for session in self.all() {
+            match session.push(uri).payload(C::ID, &payload).await {
+                Ok(()) => done.reached += 1,
+                Err(error) => done.failed.push((session.id(), error)),
+            }
+        }
+        Ok(done)
+    }
+
+    pub(super) fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
+    }
+
+    /// Enters a session under the id that it has.
+    pub(super) fn insert(&self, session: &Session, most: u32) -> Result<()> {
+        let id = session.id();
+        let mut sessions = self.sessions.by_id.lock();
+        if sessions.len() >= most as usize {
+            return Err(Error::limit(format!("the peer has {most} sessions already (setting `limits.max_sessions`)")));
+        }
+        match sessions.get(&id) {
+            Some(other) => Err(taken(&id, other)),
+            None => {
+                sessions.insert(id, session.clone());
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Sessions {
+    /// Forgets a session that is over.
+    pub(super) fn remove(&self, session: &Session) {
+        // Read before the lock is taken: a renaming holds the id and then asks for the lock.
+        let id = session.id();
+        let mut sessions = self.by_id.lock();
+        let key = match sessions.get(&id) {
+            Some(entered) if entered.is_same(session) => Some(id),
+            // It was renamed just now, or never was entered.
+            _ => sessions.iter().find(|(_, entered)| entered.is_same(session)).map(|(key, _)| key.clone()),
+        };
+        let removed = key.and_then(|key| sessions.remove(&key));
+        drop(sessions);
+        // Dropped without the lock: it may be the last handle.
+        drop(removed);
+    }
+}
+
+impl IdRegistry for Sessions {
+    fn rename(&self, old: &str, new: &Arc<str>) -> Result<()> {
+        let mut sessions = self.by_id.lock();
+        if old == &**new {
+            return Ok(());
+        }
+        if let Some(other) = sessions.get(new) {
+            return Err(taken(new, other));
+        }
+        if let Some(session) = sessions.remove(old) {
+            sessions.insert(new.clone(), session);
+        }
+        Ok(())
+    }
+}
+
+fn taken(id: &str, other: &Session) -> Error {
+    Error::conflict(format!(
+        "the session id {id:?} is taken by the session with {}; choose another, or close that session first",
+        other.remote_addr()
+    ))
+}
+
+impl fmt::Debug for SessionHub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.sessions.by_id.lock().keys()).finish()
+    }
+}

@@ -1,0 +1,151 @@
+//! What happens with each packet that arrives.
+
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+
+use crate::buffer;
+use crate::router::{Inbound, Router, write_status};
+use crate::session::{Ended, Handle, Session, Shared};
+use crate::socket::{Arrival, Flow, Output};
+use crate::status::{Code, Status};
+use crate::wire::{Header, Packet, PacketRef, WireError};
+
+/// Hands packets to handlers, and replies to callers.
+pub(super) struct Dispatch {
+    shared: Arc<Shared>,
+    handle: Weak<Handle>,
+    router: Arc<Router>,
+    /// Callers whose replies came in this read.
+    woken: Vec<Waker>,
+    reading: bool,
+    /// Packets that were dropped because their type is unknown.
+    dropped: u64,
+}
+
+impl Dispatch {
+    pub(super) fn new(shared: Arc<Shared>, handle: Weak<Handle>, router: Arc<Router>) -> Self {
+        Dispatch { shared, handle, router, woken: Vec::new(), reading: true, dropped: 0 }
+    }
+
+    /// Whether no further packet can be taken now; the driver is woken when that changes.
+    pub(super) fn is_full(&self) -> bool {
+        !self.reading || self.shared.machine().is_serving_full(&self.shared.settings)
+    }
+
+    pub(super) fn stop_reading(&mut self) {
+        self.reading = false;
+    }
+
+    pub(super) fn is_reading(&self) -> bool {
+        self.reading
+    }
+
+    /// Wakes the callers whose replies have come; how many there were.
+    pub(super) fn wake_callers(&mut self) -> usize {
+        let count = self.woken.len();
+        self.woken.drain(..).for_each(Waker::wake);
+        count
+    }
+
+    /// Handles one packet. Replies that are there at once are appended to `out`.
+    ///
+    /// # Errors
+    ///
+    /// A header that can't be read: what kind of packet it was, and who waits for an answer to it, is not known.
+    pub(super) fn handle(&mut self, arrival: Arrival<'_>, out: &mut Output) -> Result<Flow, WireError> {
+        match arrival {
+            Arrival::Borrowed(bytes, parts) => {
+                let packet = PacketRef::from_parts(bytes, &parts, &self.shared.settings.headers.codecs)?;
+                self.packet(&packet.header, packet.header_codec, out, || Packet::copy_from(&packet, buffer::take()));
+            }
+            Arrival::Owned(bytes) => {
+                let settings = &self.shared.settings;
+                let packet = Packet::from_frame(bytes, &settings.headers.codecs, &settings.wire)?;
+                let header = packet.header().into_owned();
+                let header_codec = packet.header_codec();
+                self.packet(&header, header_codec, out, || packet);
+            }
+            Arrival::Oversized { header_codec, header, body } => {
+                let shared = self.shared.clone();
+                let header = shared.settings.headers.codecs.decode(header_codec, header)?;
+                self.oversized(&header, header_codec, body, out);
+            }
+        }
+        let full = out.len() > self.shared.settings.limits.max_queued as usize || self.is_full();
+        Ok(if full { Flow::Pause } else { Flow::Continue })
+    }
+
+    fn packet(&mut self, header: &Header<'_>, header_codec: u8, out: &mut Output, packet: impl FnOnce() -> Packet) {
+        if header.kind.is_reply() {
+            return self.reply(header, packet);
+        }
+        if !header.kind.is_pull() && !header.kind.is_push() {
+            return self.unknown_type(header);
+        }
+        let shared = &self.shared;
+        let refuse = |status: Status, out: &mut Output| write_status(shared, header, header_codec, &status, out);
+        let most = shared.settings.limits.max_uri;
+        if header.uri.len() > most as usize {
+            let bytes = header.uri.len();
+            let text = format!("a uri of {bytes} bytes is over the limit of {most} (setting `limits.max_uri`)");
+            return refuse(Status::bad_request(text), out);
+        }
+        let session = Session::upgrade(&self.handle).filter(Session::is_open);
+        let Some(session) = session else {
+            return refuse(Status::unavailable("the session is closing"), out);
+        };
+        let found = if header.kind.is_pull() {
+            self.router.find_pull(&header.uri)
+        } else {
+            self.router.find_push(&header.uri)
+        };
+        match found {
+            Err(error) => refuse(Status::bad_request(error.to_string()), out),
+            Ok(None) => refuse(not_found(header), out),
+            Ok(Some(handler)) => {
+                let inbound = Inbound { session, packet: packet(), header, header_codec, in_place: true };
+                handler.start(inbound, out);
+            }
+        }
+    }
+
+    fn reply(&mut self, header: &Header<'_>, packet: impl FnOnce() -> Packet) {
+        let Some(id) = header.id.number() else { return };
+        let mut machine = self.shared.machine();
+        // A caller that gave up leaves a late reply to nobody.
+        if machine.is_waiting(id) {
+            self.woken.extend(machine.end_pull(id, Ended::Reply(packet())));
+        }
+    }
+
+    fn oversized(&mut self, header: &Header<'_>, header_codec: u8, body: u64, out: &mut Output) {
+        if header.kind.is_reply() {
+            if let Some(id) = header.id.number() {
+                self.woken.extend(self.shared.machine().end_pull(id, Ended::Oversized(body)));
+            }
+            return;
+        }
+        let most = self.shared.settings.limits.max_body;
+        let text = format!("a body of {body} bytes is over the limit of {most} (setting `limits.max_body`)");
+        tracing::warn!(target: "teleport", uri = %header.uri, peer = %self.shared.remote, "{text}");
+        write_status(&self.shared, header, header_codec, &Status::new(Code::TOO_LARGE, text), out);
+    }
+
+    /// Never answered: two peers that both do so would answer each other for ever.
+    fn unknown_type(&mut self, header: &Header<'_>) {
+        self.dropped += 1;
+        tracing::warn!(
+            target: "teleport",
+            kind = header.kind.number(),
+            uri = %header.uri,
+            peer = %self.shared.remote,
+            dropped = self.dropped,
+            "a packet of unknown type was dropped"
+        );
+    }
+}
+
+fn not_found(header: &Header<'_>) -> Status {
+    let kind = if header.kind.is_pull() { "pull" } else { "push" };
+    Status::not_found(format!("Not Found: nothing takes the {kind} {}", header.uri))
+}

@@ -1,0 +1,259 @@
+//! Peers: listening, dialing, and the sessions that come of it.
+
+mod builder;
+mod dial;
+mod driver;
+mod hub;
+mod inbound;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
+
+pub use builder::PeerBuilder;
+pub use dial::Dial;
+pub use hub::{Broadcast, SessionHub};
+
+use driver::Driver;
+
+use crate::error::{Error, Result};
+use crate::router::Router;
+use crate::session::{IdRegistry, Session, Settings, Shared};
+use crate::socket::{Address, Connection, Listener, PacketReader, TcpOptions};
+
+/// How long a listener waits after the system could not give it a connection, such as when the process has no
+/// descriptors left. Long enough not to spin, short enough not to be noticed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// One side of Teleport: it may listen, dial, or both, and serves its handlers over every session.
+///
+/// Cheap to clone. When the last clone is dropped it stops listening, and each of its sessions ends when its own
+/// last handle is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use teleport::Peer;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> teleport::Result<()> {
+/// let server = Peer::builder()
+///     .pull("/add", |_, (a, b): (i64, i64)| async move { Ok(a + b) })?
+///     .listen("127.0.0.1:0")
+///     .await?;
+///
+/// let client = Peer::builder().build()?;
+/// let session = client.dial(&server.local_addrs()[0].to_string()).await?;
+/// assert_eq!(session.pull("/add").body(&(2, 3)).await?.decode::<i64>()?, 5);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Peer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    router: Arc<Router>,
+    settings: Arc<Settings>,
+    tcp: TcpOptions,
+    hub: SessionHub,
+    listeners: Mutex<Vec<(Address, AbortHandle)>>,
+    closing: AtomicBool,
+    sessions_made: AtomicU64,
+}
+
+impl Peer {
+    /// Begins to build a peer.
+    pub fn builder() -> PeerBuilder {
+        PeerBuilder::default()
+    }
+
+    /// Listens at an address: `tcp://host:port`, plain `host:port`, or `unix:///path`. May be called for several.
+    ///
+    /// Returns the address that dialers use, with the port that the system chose where 0 was asked for.
+    ///
+    /// # Errors
+    ///
+    /// A config error where the address can't be read, an I/O error where the system refuses it, a closed error
+    /// after [`close`](Self::close).
+    pub async fn listen(&self, address: &str) -> Result<Address> {
+        self.check_open()?;
+        let listener = Listener::bind(&address.parse()?, &self.inner.tcp).await?;
+        let address = listener.address().clone();
+        tracing::info!(target: "teleport", %address, "listening");
+        let task = tokio::spawn(accept(listener, Arc::downgrade(&self.inner)));
+        self.inner.listeners.lock().push((address.clone(), task.abort_handle()));
+        Ok(address)
+    }
+
+    /// The addresses that this peer listens at.
+    #[must_use]
+    pub fn local_addrs(&self) -> Vec<Address> {
+        self.inner.listeners.lock().iter().map(|(address, _)| address.clone()).collect()
+    }
+
+    /// Opens a session to a listening peer; `.await` it for the [`Session`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # async fn f(peer: teleport::Peer) -> teleport::Result<()> {
+    /// let session = peer.dial("tcp://127.0.0.1:9090").id("upstream").timeout(Duration::from_secs(3)).await?;
+    /// assert_eq!(&*session.id(), "upstream");
+    /// # Ok(()) }
+    /// ```
+    pub fn dial<'a>(&'a self, address: &'a str) -> Dial<'a> {
+        Dial::new(self, address)
+    }
+
+    /// Runs a session over a connection of the user's own: another transport, or one end of
+    /// [`Connection::memory`].
+    ///
+    /// # Errors
+    ///
+    /// A limit error where the peer has as many sessions as it may, a closed error after
+    /// [`close`](Self::close). The connection is dropped then.
+    pub async fn attach(&self, connection: Connection) -> Result<Session> {
+        self.inner.open(connection, None)
+    }
+
+    /// Opens a session to another peer of this process, in memory; the end of `self` is returned.
+    ///
+    /// # Errors
+    ///
+    /// As [`attach`](Self::attach), for either side.
+    pub async fn connect(&self, other: &Peer) -> Result<Session> {
+        let (near, far) = Connection::memory();
+        other.attach(far).await?;
+        self.attach(near).await
+    }
+
+    /// The open sessions.
+    #[must_use]
+    pub fn sessions(&self) -> &SessionHub {
+        &self.inner.hub
+    }
+
+    /// The handlers that every session is served with.
+    #[must_use]
+    pub fn router(&self) -> &Router {
+        &self.inner.router
+    }
+
+    /// Stops listening, and closes every session as [`Session::close`] does; returns when all are closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// The close goes on when this future is dropped.
+    pub async fn close(&self) {
+        self.inner.closing.store(true, Ordering::SeqCst);
+        self.inner.stop_listening();
+        let sessions = self.inner.hub.all();
+        for session in &sessions {
+            session.start_close();
+        }
+        for session in &sessions {
+            session.closed().await;
+        }
+    }
+
+    pub(crate) fn new(router: Arc<Router>, settings: Arc<Settings>, tcp: TcpOptions) -> Self {
+        let inner = Inner {
+            router,
+            settings,
+            tcp,
+            hub: SessionHub::default(),
+            listeners: Mutex::default(),
+            closing: AtomicBool::new(false),
+            sessions_made: AtomicU64::new(0),
+        };
+        Peer { inner: Arc::new(inner) }
+    }
+
+    fn check_open(&self) -> Result<()> {
+        self.inner.check_open()
+    }
+}
+
+impl Inner {
+    fn check_open(&self) -> Result<()> {
+        if self.closing.load(Ordering::SeqCst) {
+            return Err(Error::closed_by_user("the peer is closed"));
+        }
+        Ok(())
+    }
+
+    fn stop_listening(&self) {
+        for (address, task) in self.listeners.lock().drain(..) {
+            task.abort();
+            tracing::info!(target: "teleport", %address, "stopped listening");
+        }
+    }
+
+    /// Makes a session of a connection and starts its driver.
+    fn open(&self, connection: Connection, id: Option<Arc<str>>) -> Result<Session> {
+        self.check_open()?;
+        let (local, remote) = (connection.local_addr().clone(), connection.remote_addr().clone());
+        let number = self.sessions_made.fetch_add(1, Ordering::Relaxed);
+        let id = id.unwrap_or_else(|| format!("{remote}#{number}").into());
+        let shared = Arc::new(Shared::new(connection.writer, self.settings.clone(), local, remote));
+        let sessions: Weak<_> = Arc::downgrade(self.hub.sessions());
+        let registry: Weak<dyn IdRegistry> = sessions.clone();
+        let session = Session::new(shared.clone(), id, registry);
+        self.hub.insert(&session, self.settings.limits.max_sessions)?;
+        let handle = session.downgrade();
+        let driver =
+            Driver::new(shared.clone(), handle.clone(), PacketReader::new(connection.reader), self.router.clone());
+        tracing::debug!(target: "teleport", peer = %shared.remote, id = %session.id(), "session opened");
+        tokio::spawn(async move {
+            driver.await;
+            if let Some(closed) = shared.machine().closed() {
+                tracing::debug!(target: "teleport", peer = %shared.remote, reason = %closed.reason, "session closed");
+            }
+            if let (Some(sessions), Some(session)) = (sessions.upgrade(), Session::upgrade(&handle)) {
+                sessions.remove(&session);
+            }
+        });
+        Ok(session)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop_listening();
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("listening", &self.local_addrs())
+            .field("sessions", &self.sessions())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Takes connections until the peer is gone.
+async fn accept(listener: Listener, peer: Weak<Inner>) {
+    loop {
+        let accepted = listener.accept().await;
+        let Some(peer) = peer.upgrade() else { return };
+        match accepted {
+            Ok(connection) => {
+                let from = connection.remote_addr().clone();
+                if let Err(error) = peer.open(connection, None) {
+                    tracing::warn!(target: "teleport", peer = %from, %error, "a connection was refused");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(target: "teleport", address = %listener.address(), %error, "can't take a connection");
+                drop(peer);
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}

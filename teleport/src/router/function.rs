@@ -1,0 +1,159 @@
+//! Handler functions without a trait.
+
+use std::any::TypeId;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::handler::{Answer, Handler, Typed};
+use super::reply::ReplyBody;
+use super::service::untyped;
+use crate::codec::{Bincode, Codec, DecodeAny, Encode, EncodeAny, Json, Plain};
+use crate::context::Context;
+use crate::status::Status;
+
+/// A pull over serde types: it reads JSON, bincode and plain, and answers in the codec of its pull.
+pub(super) fn serde_pull<T, R, H, F>(handler: H) -> Arc<dyn Handler>
+where
+    T: DeserializeOwned + Send + 'static,
+    R: Serialize + Send + 'static,
+    H: Fn(Context, T) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<R, Status>> + Send + 'static,
+{
+    bound(|cx| cx.bind::<T>(), SerdeAnswer, handler)
+}
+
+/// A pull over types that travel in one of the codecs `L`.
+pub(super) fn codecs_pull<L, T, R, H, F>(handler: H) -> Arc<dyn Handler>
+where
+    L: for<'de> DecodeAny<'de, T> + EncodeAny<R>,
+    T: Send + 'static,
+    R: Send + 'static,
+    H: Fn(Context, T) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<R, Status>> + Send + 'static,
+{
+    bound(|cx| cx.bind_as::<L, T>(), |value| Typed::<L, R>(value, PhantomData), handler)
+}
+
+/// A push over serde types.
+pub(super) fn serde_push<T, H, F>(handler: H) -> Arc<dyn Handler>
+where
+    T: DeserializeOwned + Send + 'static,
+    H: Fn(Context, T) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    bound(
+        |cx| cx.bind::<T>(),
+        |()| (),
+        move |cx, value| {
+            let ended = handler(cx, value);
+            async move {
+                ended.await;
+                Ok(())
+            }
+        },
+    )
+}
+
+/// A push over types that travel in one of the codecs `L`.
+pub(super) fn codecs_push<L, T, H, F>(handler: H) -> Arc<dyn Handler>
+where
+    L: for<'de> DecodeAny<'de, T>,
+    T: Send + 'static,
+    H: Fn(Context, T) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    bound(
+        |cx| cx.bind_as::<L, T>(),
+        |()| (),
+        move |cx, value| {
+            let ended = handler(cx, value);
+            async move {
+                ended.await;
+                Ok(())
+            }
+        },
+    )
+}
+
+/// A pull that sees the packet as it came.
+pub(super) fn raw_pull<H, F>(handler: H) -> Arc<dyn Handler>
+where
+    H: Fn(Context) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<ReplyBody, Status>> + Send + 'static,
+{
+    bound(|_| Ok(()), |body| body, move |cx, ()| handler(cx))
+}
+
+/// A push that sees the packet as it came.
+pub(super) fn raw_push<H, F>(handler: H) -> Arc<dyn Handler>
+where
+    H: Fn(Context) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    bound(
+        |_| Ok(()),
+        |()| (),
+        move |cx, ()| {
+            let ended = handler(cx);
+            async move {
+                ended.await;
+                Ok(())
+            }
+        },
+    )
+}
+
+fn bound<T, R, A, H, F>(bind: fn(&Context) -> Result<T, Status>, wrap: fn(R) -> A, handler: H) -> Arc<dyn Handler>
+where
+    T: Send + 'static,
+    R: 'static,
+    A: Answer,
+    H: Fn(Context, T) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<R, Status>> + Send + 'static,
+{
+    let handler = Arc::new(handler);
+    untyped(move |cx: Context| {
+        let handler = Arc::clone(&handler);
+        async move {
+            let answer = match bind(&cx) {
+                Ok(value) => handler(cx.clone(), value).await.map(wrap),
+                Err(status) => Err(status),
+            };
+            (cx, answer)
+        }
+    })
+}
+
+/// The value of a function over serde types.
+struct SerdeAnswer<R>(R);
+
+impl<R: Serialize + Send + 'static> Answer for SerdeAnswer<R> {
+    fn encode(&self, codec: u8, out: &mut Vec<u8>) -> Result<Option<u8>, String> {
+        if TypeId::of::<R>() == TypeId::of::<()>() {
+            return Ok(None);
+        }
+        if codec == Plain::ID
+            && let Some(text) = plain(&self.0)
+        {
+            out.extend_from_slice(text.as_bytes());
+            return Ok(Some(Plain::ID));
+        }
+        if codec == Bincode::ID {
+            return Bincode::encode(&self.0, out).map(|()| Some(Bincode::ID)).map_err(|error| error.to_string());
+        }
+        Json::encode(&self.0, out).map(|()| Some(Json::ID)).map_err(|error| error.to_string())
+    }
+}
+
+/// What plain text can carry: a string, a number, a truth value. Anything else goes as JSON.
+fn plain<R: Serialize>(value: &R) -> Option<String> {
+    match serde_json::to_value(value).ok()? {
+        serde_json::Value::String(text) => Some(text),
+        scalar @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => Some(scalar.to_string()),
+        _ => None,
+    }
+}

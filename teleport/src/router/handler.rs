@@ -1,0 +1,290 @@
+//! Running a handler: polled in place first, in a task of its own only where it has to wait.
+
+use std::any::TypeId;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll, Waker};
+
+use parking_lot::Mutex;
+
+use super::reply::ReplyBody;
+use crate::buffer;
+use crate::codec::{CodecList, Codec, EncodeAny, gzip};
+use crate::context::Context;
+use crate::session::{LARGE_BODY, Serving, Session, Shared, inflate};
+use crate::socket::Output;
+use crate::status::{Code, Status};
+use crate::wire::{self, Body, Header, Kind, Packet};
+
+/// Futures of one handler kept for its next calls.
+const KEPT_FUTURES: usize = 64;
+
+/// A handler without its types.
+pub(crate) trait Handler: Send + Sync {
+    /// Runs the handler on a packet. A reply that is there at once is appended to `out`; one that comes later is
+    /// handed to the session.
+    fn start(&self, inbound: Inbound<'_>, out: &mut Output);
+}
+
+/// A packet on its way to its handler.
+pub(crate) struct Inbound<'a> {
+    pub(crate) session: Session,
+    pub(crate) packet: Packet,
+    /// The packet's header once more, which outlives the packet where the handler panics.
+    pub(crate) header: &'a Header<'a>,
+    pub(crate) header_codec: u8,
+    /// Whether to poll the handler in place first.
+    pub(crate) in_place: bool,
+}
+
+/// What a handler answers, and how it is written as a body.
+pub(crate) trait Answer: Send + 'static {
+    /// Writes the body behind what stands in `out` and returns its codec id; `None` for no body. `codec` is
+    /// the pull's, 0 where it had no body.
+    fn encode(&self, codec: u8, out: &mut Vec<u8>) -> Result<Option<u8>, String>;
+
+    /// The whole body, codec id included, where it is not to be encoded or compressed.
+    fn raw(&self) -> Option<&[u8]> {
+        None
+    }
+}
+
+/// A handler whose call `make` turns a context into a future, and whose value is written with `Write`.
+pub(crate) struct FutureHandler<H, F> {
+    make: H,
+    idle: Mutex<Vec<Pin<Box<Option<F>>>>>,
+}
+
+impl<H, F> FutureHandler<H, F> {
+    pub(crate) fn new(make: H) -> Self {
+        FutureHandler { make, idle: Mutex::new(Vec::new()) }
+    }
+}
+
+impl<H, F, A> Handler for FutureHandler<H, F>
+where
+    H: Fn(Context) -> F + Send + Sync + 'static,
+    F: Future<Output = (Context, Result<A, Status>)> + Send + 'static,
+    A: Answer,
+{
+    fn start(&self, inbound: Inbound<'_>, out: &mut Output) {
+        let Inbound { session, mut packet, header, header_codec, in_place } = inbound;
+        let limits = &session.shared().settings.decode;
+        if let Err(error) = inflate(&mut packet, limits.max_inflated) {
+            let code = if error.is_too_large() { Code::TOO_LARGE } else { Code::BAD_REQUEST };
+            return write_status(session.shared(), header, header_codec, &Status::new(code, error.to_string()), out);
+        }
+        let cx = Context::new(session.clone(), packet);
+        let future = match catch_unwind(AssertUnwindSafe(|| (self.make)(cx))) {
+            Ok(future) => future,
+            Err(panic) => return panicked(&session, header, header_codec, &*panic, out),
+        };
+        let mut slot = self.idle.lock().pop().unwrap_or_else(|| Box::pin(None));
+        slot.set(Some(future));
+        if in_place {
+            // A handler that has to wait is polled again at once by its task, so this waker need not wake.
+            match poll_caught(&mut slot, &mut TaskContext::from_waker(Waker::noop())) {
+                Poll::Pending => {}
+                Poll::Ready(Ok((cx, answer))) => {
+                    write_answer(&cx, &answer, out);
+                    buffer::give(cx.into_packet().into_buf());
+                    return self.keep(slot);
+                }
+                Poll::Ready(Err(panic)) => {
+                    panicked(&session, header, header_codec, &*panic, out);
+                    // What is left of the future may panic once more when it is dropped.
+                    let _ = catch_unwind(AssertUnwindSafe(|| drop(slot)));
+                    return;
+                }
+            }
+        }
+        spawn(session, header, header_codec, slot);
+    }
+}
+
+impl<H, F> FutureHandler<H, F> {
+    fn keep(&self, mut slot: Pin<Box<Option<F>>>) {
+        slot.set(None);
+        let mut idle = self.idle.lock();
+        if idle.len() < KEPT_FUTURES {
+            idle.push(slot);
+        }
+    }
+}
+
+type Panic = dyn std::any::Any + Send;
+
+fn poll_caught<F: Future>(slot: &mut Pin<Box<Option<F>>>, cx: &mut TaskContext<'_>) -> Poll<Result<F::Output, Box<Panic>>> {
+    catch_unwind(AssertUnwindSafe(|| match slot.as_mut().as_pin_mut() {
+        Some(future) => future.poll(cx).map(Ok),
+        None => Poll::Pending,
+    }))
+    .unwrap_or_else(|panic| Poll::Ready(Err(panic)))
+}
+
+/// Goes on with a handler in a task of its own.
+fn spawn<F, A>(session: Session, header: &Header<'_>, header_codec: u8, mut slot: Pin<Box<Option<F>>>)
+where
+    F: Future<Output = (Context, Result<A, Status>)> + Send + 'static,
+    A: Answer,
+{
+    // Encoded now: if the handler panics, the header is lost with it.
+    let mut fallback = Output::default();
+    write_status(session.shared(), header, header_codec, &no_answer(&header.uri), &mut fallback);
+    let uri = header.uri.clone().into_owned();
+    let serving = Serving::start(session, fallback);
+    tokio::spawn(async move {
+        let cancel = serving.session().shared().cancel.clone();
+        let ended = cancel.run_until_cancelled(std::future::poll_fn(|cx| poll_caught(&mut slot, cx))).await;
+        match ended {
+            Some(Ok((cx, answer))) => {
+                let mut reply = Output::default();
+                write_answer(&cx, &answer, &mut reply);
+                drop((cx, answer));
+                serving.finish(reply).await;
+            }
+            // `serving` answers with its fallback when it is dropped.
+            Some(Err(panic)) => log_panic(&uri, &*panic),
+            None => {}
+        }
+    });
+}
+
+fn panicked(session: &Session, header: &Header<'_>, header_codec: u8, panic: &Panic, out: &mut Output) {
+    log_panic(&header.uri, panic);
+    write_status(session.shared(), header, header_codec, &no_answer(&header.uri), out);
+}
+
+/// A panic's own text stays here: it may tell more than the caller should know.
+fn no_answer(uri: &str) -> Status {
+    Status::internal(format!("the handler of {uri} panicked or was stopped before it answered"))
+}
+
+fn log_panic(uri: &str, panic: &Panic) {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a value that is no text");
+    tracing::error!(target: "teleport", uri, panic = text, "a handler panicked");
+}
+
+/// Writes a reply that has only a status. A push gets none.
+pub(crate) fn write_status(shared: &Shared, header: &Header<'_>, header_codec: u8, status: &Status, out: &mut Output) {
+    if header.kind.is_push() {
+        tracing::debug!(target: "teleport", uri = %header.uri, %status, "a push was refused");
+        return;
+    }
+    let settings = &shared.settings;
+    let reply = Header {
+        id: header.id.clone(),
+        kind: Kind::REPLY,
+        // One that is too long to be taken is too long to be sent back.
+        uri: if header.uri.len() <= settings.wire.max_uri as usize { (&*header.uri).into() } else { "".into() },
+        gzip: header.gzip,
+        code: status.code().number(),
+        status: status.text().into(),
+    };
+    let codecs = &settings.headers.codecs;
+    let written = wire::write(out.tail(), codecs, header_codec, &reply, Body::None, &settings.wire);
+    if let Err(error) = written {
+        // Only the text can make it too large: without it the caller still learns the code.
+        let reply = Header { status: "".into(), ..reply };
+        let written = wire::write(out.tail(), codecs, header_codec, &reply, Body::None, &settings.wire);
+        tracing::error!(target: "teleport", %error, sent_without_text = written.is_ok(), "a reply could not be written");
+    }
+}
+
+/// Writes what a handler answered.
+fn write_answer<A: Answer>(cx: &Context, answer: &Result<A, Status>, out: &mut Output) {
+    let header = cx.header();
+    if header.kind.is_push() {
+        if let Err(status) = answer {
+            tracing::debug!(target: "teleport", uri = %header.uri, %status, "a push handler failed");
+        }
+        return;
+    }
+    let failed = match answer {
+        Ok(value) => match write_value(cx, &header, value, out) {
+            Ok(()) => return,
+            Err(text) => Status::internal(format!("the reply could not be written: {text}")),
+        },
+        Err(status) => status.clone(),
+    };
+    write_status(cx.session().shared(), &header, cx.header_codec(), &failed, out);
+}
+
+fn write_value<A: Answer>(cx: &Context, header: &Header<'_>, value: &A, out: &mut Output) -> Result<(), String> {
+    let settings = &cx.session().shared().settings;
+    let codecs = &settings.headers.codecs;
+    let header_codec = cx.header_codec();
+    let reply = Header {
+        id: header.id.clone(),
+        kind: Kind::REPLY,
+        uri: (&*header.uri).into(),
+        // A raw body goes as it is.
+        gzip: if value.raw().is_some() { 0 } else { header.gzip },
+        code: Code::OK.number(),
+        status: "OK".into(),
+    };
+    let write = |body: Body<'_>, out: &mut Output| {
+        wire::write(out.tail(), codecs, header_codec, &reply, body, &settings.wire).map_err(|error| error.to_string())
+    };
+    if let Some(raw) = value.raw() {
+        return write(Body::Raw(raw), out);
+    }
+    let mut payload = buffer::take();
+    let Some(codec) = value.encode(cx.codec(), &mut payload)? else {
+        buffer::give(payload);
+        return write(Body::None, out);
+    };
+    if header.gzip != 0 {
+        let mut compressed = buffer::take();
+        gzip::deflate(header.gzip, &payload, &mut compressed).map_err(|error| error.to_string())?;
+        buffer::give(std::mem::replace(&mut payload, compressed));
+    }
+    if payload.len() >= LARGE_BODY {
+        wire::write_head(out.tail(), codecs, header_codec, &reply, codec, payload.len(), &settings.wire)
+            .map_err(|error| error.to_string())?;
+        out.push_chunk(payload);
+        return Ok(());
+    }
+    let written = write(Body::Payload { codec, payload: &payload }, out);
+    buffer::give(payload);
+    written
+}
+
+/// The value of a typed handler, written with the codec that its pull came in.
+pub(crate) struct Typed<L, T>(pub(crate) T, pub(crate) std::marker::PhantomData<fn() -> L>);
+
+impl<L: EncodeAny<T>, T: Send + 'static> Answer for Typed<L, T> {
+    fn encode(&self, codec: u8, out: &mut Vec<u8>) -> Result<Option<u8>, String> {
+        // A handler that returns nothing answers with no body.
+        if TypeId::of::<T>() == TypeId::of::<()>() {
+            return Ok(None);
+        }
+        let codec = if L::IDS.contains(&codec) { codec } else { <L as CodecList>::First::ID };
+        L::encode(codec, &self.0, out).map_err(|error| error.to_string())?;
+        Ok(Some(codec))
+    }
+}
+
+impl Answer for ReplyBody {
+    fn encode(&self, _: u8, out: &mut Vec<u8>) -> Result<Option<u8>, String> {
+        Ok(self.encoded().map(|(codec, payload)| {
+            out.extend_from_slice(payload);
+            codec
+        }))
+    }
+
+    fn raw(&self) -> Option<&[u8]> {
+        self.as_raw()
+    }
+}
+
+impl Answer for () {
+    fn encode(&self, _: u8, _: &mut Vec<u8>) -> Result<Option<u8>, String> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,14 @@
+//! Routes: which handler takes which uri.
+
+mod function;
+mod handler;
+mod reply;
+mod routes;
+mod service;
+mod table;
+
+
+pub(crate) use handler::{Inbound, write_status};
+pub use reply::ReplyBody;
+pub use routes::{Group, Router};
+pub use service::{ReplyResult, Routes, Service, arguments};

@@ -1,0 +1,368 @@
+//! The router: registering handlers and groups of them, and finding them by uri.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::function;
+use super::handler::Handler;
+use super::reply::ReplyBody;
+use super::service::{Routes, Service};
+use super::table::{Entry, Table};
+use crate::codec::{DecodeAny, EncodeAny};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::status::Status;
+use crate::wire::{Uri, WireError};
+
+/// The handlers of a peer: pulls and pushes by the path of their uri, and those for unknown uris.
+///
+/// The path is matched exactly, after `%` escapes are undone; the query is for the handler to read. A pull and a
+/// push may stand at the same uri.
+///
+/// # Examples
+///
+/// ```
+/// use teleport::{Peer, Router, Status};
+///
+/// let mut router = Router::new();
+/// router.pull("/ping", |_, ()| async { Ok("pong") })?;
+/// router.group("/v1").pull("/add", |_, (a, b): (i64, i64)| async move {
+///     a.checked_add(b).ok_or_else(|| Status::new(1000, "overflow"))
+/// })?;
+/// let taken = router.pull("/v1/add", |_, ()| async { Ok(()) }).unwrap_err();
+/// assert!(taken.is_conflict());
+///
+/// let peer = Peer::builder().router(router)?.build()?;
+/// # Ok::<(), teleport::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Router {
+    pulls: Table,
+    pushes: Table,
+}
+
+impl Router {
+    /// A router without handlers: every pull is answered with 404, every push is dropped.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Registers every method of a service.
+    ///
+    /// # Errors
+    ///
+    /// A conflict, naming both sides, where a uri is taken; nothing of the service is registered then.
+    pub fn service<S: Service>(&mut self, service: S) -> Result<&mut Self> {
+        self.group("").service(service)?;
+        Ok(self)
+    }
+
+    /// Registers a function for pulls at `uri`, over serde types: it reads JSON, bincode and plain bodies, and
+    /// answers in the codec that the pull came in.
+    ///
+    /// # Errors
+    ///
+    /// A conflict where the uri is taken; a config error where it is no path.
+    pub fn pull<T, R, H, F>(&mut self, uri: &str, handler: H) -> Result<&mut Self>
+    where
+        T: DeserializeOwned + Send + 'static,
+        R: Serialize + Send + 'static,
+        H: Fn(Context, T) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<R, Status>> + Send + 'static,
+    {
+        self.group("").pull(uri, handler)?;
+        Ok(self)
+    }
+
+    /// Registers a function for pulls at `uri`, over types that travel in one of `codecs`, such as
+    /// `(Protobuf, Json)`; the first answers a pull without a body.
+    ///
+    /// # Errors
+    ///
+    /// As [`pull`](Self::pull).
+    pub fn pull_with<L, T, R, H, F>(&mut self, uri: &str, codecs: L, handler: H) -> Result<&mut Self>
+    where
+        L: for<'de> DecodeAny<'de, T> + EncodeAny<R>,
+        T: Send + 'static,
+        R: Send + 'static,
+        H: Fn(Context, T) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<R, Status>> + Send + 'static,
+    {
+        self.group("").pull_with(uri, codecs, handler)?;
+        Ok(self)
+    }
+
+    /// Registers a function for pushes at `uri`, over serde types.
+    ///
+    /// # Errors
+    ///
+    /// As [`pull`](Self::pull).
+    pub fn push<T, H, F>(&mut self, uri: &str, handler: H) -> Result<&mut Self>
+    where
+        T: DeserializeOwned + Send + 'static,
+        H: Fn(Context, T) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.group("").push(uri, handler)?;
+        Ok(self)
+    }
+
+    /// Registers a function for pushes at `uri`, over types that travel in one of `codecs`.
+    ///
+    /// # Errors
+    ///
+    /// As [`pull`](Self::pull).
+    pub fn push_with<L, T, H, F>(&mut self, uri: &str, codecs: L, handler: H) -> Result<&mut Self>
+    where
+        L: for<'de> DecodeAny<'de, T>,
+        T: Send + 'static,
+        H: Fn(Context, T) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.group("").push_with(uri, codecs, handler)?;
+        Ok(self)
+    }
+
+    /// Takes the pulls that no other handler takes, instead of answering 404. The last one given counts.
+    pub fn unknown_pull<H, F>(&mut self, handler: H) -> &mut Self
+    where
+        H: Fn(Context) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<ReplyBody, Status>> + Send + 'static,
+    {
+        self.pulls.unknown = Some(Entry::new("the handler of unknown pulls", function::raw_pull(handler)));
+        self
+    }
+
+    /// Takes the pushes that no other handler takes, instead of dropping them. The last one given counts.
+    pub fn unknown_push<H, F>(&mut self, handler: H) -> &mut Self
+    where
+        H: Fn(Context) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.pushes.unknown = Some(Entry::new("the handler of unknown pushes", function::raw_push(handler)));
+        self
+    }
+
+    /// A part of the router whose uris begin with `prefix`.
+    pub fn group(&mut self, prefix: &str) -> Group<'_> {
+        Group { router: self, prefix: join("", prefix) }
+    }
+
+    /// Adds all handlers of another router.
+    ///
+    /// # Errors
+    ///
+    /// A conflict where both have a handler at one uri; nothing is added then.
+    pub fn merge(&mut self, other: Router) -> Result<&mut Self> {
+        self.pulls.check_all("pull", &other.pulls)?;
+        self.pushes.check_all("push", &other.pushes)?;
+        self.pulls.extend(other.pulls);
+        self.pushes.extend(other.pushes);
+        Ok(self)
+    }
+
+    /// Path and name of every pull, in no order.
+    pub fn pulls(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pulls.paths()
+    }
+
+    /// Path and name of every push, in no order.
+    pub fn pushes(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pushes.paths()
+    }
+
+    pub(crate) fn find_pull(&self, uri: &str) -> std::result::Result<Option<&Arc<dyn Handler>>, WireError> {
+        self.pulls.find(uri)
+    }
+
+    pub(crate) fn find_push(&self, uri: &str) -> std::result::Result<Option<&Arc<dyn Handler>>, WireError> {
+        self.pushes.find(uri)
+    }
+}
+
+impl std::fmt::Debug for Router {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Router")
+            .field("pulls", &self.pulls().collect::<Vec<_>>())
+            .field("pushes", &self.pushes().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+/// A part of a [`Router`] whose uris share a prefix. Its methods are the router's.
+#[derive(Debug)]
+pub struct Group<'r> {
+    router: &'r mut Router,
+    prefix: String,
+}
+
+impl Group<'_> {
+    /// As [`Router::service`], below the prefix; its clients need
+    /// `with_prefix` with the same prefix.
+    ///
+    /// # Errors
+    ///
+    /// As [`Router::service`].
+    pub fn service<S: Service>(&mut self, service: S) -> Result<&mut Self> {
+        let mut routes = Routes::default();
+        service.register(&mut routes);
+        let mut registered = Router::new();
+        for (table, kind, routes) in
+            [(&mut registered.pulls, "pull", routes.pulls), (&mut registered.pushes, "push", routes.pushes)]
+        {
+            for route in routes {
+                let path = path(&join(&self.prefix, route.uri))?;
+                table.add(kind, path, Entry::new(route.name, route.handler))?;
+            }
+        }
+        self.router.merge(registered)?;
+        Ok(self)
+    }
+
+    /// As [`Router::pull`], below the prefix.
+    ///
+    /// # Errors
+    ///
+    /// As [`Router::pull`].
+    pub fn pull<T, R, H, F>(&mut self, uri: &str, handler: H) -> Result<&mut Self>
+    where
+        T: DeserializeOwned + Send + 'static,
+        R: Serialize + Send + 'static,
+        H: Fn(Context, T) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<R, Status>> + Send + 'static,
+    {
+        self.add_pull(uri, function::serde_pull(handler))
+    }
+
+    /// As [`Router::pull_with`], below the prefix.
+    ///
+    /// # Errors
+    ///
+    /// As [`Router::pull`].
+    pub fn pull_with<L, T, R, H, F>(&mut self, uri: &str, codecs: L, handler: H) -> Result<&mut Self>
+    where
+        L: for<'de> DecodeAny<'de, T> + EncodeAny<R>,
+        T: Send + 'static,
+        R: Send + 'static,
+        H: Fn(Context, T) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<R, Status>> + Send + 'static,
+    {
+        let _ = codecs;
+        self.add_pull(uri, function::codecs_pull::<L, T, R, H, F>(handler))
+    }
+
+    /// As [`Router::push`], below the prefix.
+    ///
+    /// # Errors
+    ///
+    /// As [`Router::pull`].
+    pub fn push<T, H, F>(&mut self, uri: &str, handler: H) -> Result<&mut Self>
+    where
+        T: DeserializeOwned + Send + 'static,
+        H: Fn(Context, T) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.add_push(uri, function::serde_push(handler))
+    }
+
+    /// As [`Router::push_with`], below the prefix.
+    ///
+    /// # Errors
+    ///
+    /// As [`Router::pull`].
+    pub fn push_with<L, T, H, F>(&mut self, uri: &str, codecs: L, handler: H) -> Result<&mut Self>
+    where
+        L: for<'de> DecodeAny<'de, T>,
+        T: Send + 'static,
+        H: Fn(Context, T) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let _ = codecs;
+        self.add_push(uri, function::codecs_push::<L, T, H, F>(handler))
+    }
+
+    /// A group within this one.
+    pub fn group(&mut self, prefix: &str) -> Group<'_> {
+        let prefix = join(&self.prefix, prefix);
+        Group { router: self.router, prefix }
+    }
+
+    fn add_pull(&mut self, uri: &str, handler: Arc<dyn Handler>) -> Result<&mut Self> {
+        let path = path(&join(&self.prefix, uri))?;
+        let name = format!("a function at {path}");
+        self.router.pulls.add("pull", path, Entry::new(&name, handler))?;
+        Ok(self)
+    }
+
+    fn add_push(&mut self, uri: &str, handler: Arc<dyn Handler>) -> Result<&mut Self> {
+        let path = path(&join(&self.prefix, uri))?;
+        let name = format!("a function at {path}");
+        self.router.pushes.add("push", path, Entry::new(&name, handler))?;
+        Ok(self)
+    }
+}
+
+/// Two parts of a path with one slash between them and no empty part.
+fn join(prefix: &str, rest: &str) -> String {
+    let rest = rest.trim_start_matches('/');
+    if rest.is_empty() {
+        return if prefix.is_empty() { "/".into() } else { prefix.into() };
+    }
+    format!("{}/{rest}", prefix.trim_end_matches('/'))
+}
+
+/// The path by which a uri is found.
+fn path(uri: &str) -> Result<String> {
+    let parsed = Uri::new(uri);
+    if parsed.query().is_some() {
+        return Err(Error::config(format!(
+            "the uri {uri:?} has a query; register the path alone, and read the query with Context::query"
+        )));
+    }
+    Ok(parsed.decoded_path()?.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_path_are_joined_by_one_slash() {
+        for (prefix, rest, joined) in [
+            ("", "/a", "/a"),
+            ("", "a", "/a"),
+            ("/v1", "/a", "/v1/a"),
+            ("/v1/", "a/b", "/v1/a/b"),
+            ("/v1", "", "/v1"),
+            ("", "", "/"),
+            ("/", "/a", "/a"),
+        ] {
+            assert_eq!(join(prefix, rest), joined, "{prefix:?} and {rest:?}");
+        }
+    }
+
+    #[test]
+    fn a_conflict_names_both() {
+        let mut router = Router::new();
+        router.group("/v1").group("x").pull("/a", |_, ()| async { Ok(()) }).unwrap();
+        let error = router.pull("/v1/x/%61", |_, ()| async { Ok(()) }).unwrap_err();
+        assert!(error.is_conflict());
+        assert_eq!(
+            error.to_string(),
+            "the pull /v1/x/a is taken by a function at /v1/x/a, so a function at /v1/x/a can't have it; \
+             give one of them another uri or a group with a prefix"
+        );
+        router.push("/v1/x/a", |_, ()| async {}).expect("pulls and pushes stand apart");
+    }
+
+    #[test]
+    fn what_can_not_be_found_is_not_registered() {
+        let mut router = Router::new();
+        assert!(router.pull("/a?b=1", |_, ()| async { Ok(()) }).unwrap_err().to_string().contains("query"));
+        assert!(router.pull("/a%zz", |_, ()| async { Ok(()) }).is_err());
+    }
+}

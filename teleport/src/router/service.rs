@@ -1,0 +1,123 @@
+//! What `#[teleport::service]` implements and calls to register a service.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::handler::{Answer, FutureHandler, Handler, Typed};
+use crate::codec::{DecodeAny, EncodeAny};
+use crate::context::Context;
+use crate::method::Method;
+use crate::status::Status;
+
+/// A set of handlers that registers itself under its own uris; `#[teleport::service]` implements it for the
+/// generated server types.
+pub trait Service {
+    /// The service's name to people, such as `Arith`.
+    const NAME: &'static str;
+
+    /// Registers every handler.
+    fn register(self, routes: &mut Routes);
+}
+
+/// Where a [`Service`] registers its handlers.
+#[derive(Default)]
+pub struct Routes {
+    pub(super) pulls: Vec<Registration>,
+    pub(super) pushes: Vec<Registration>,
+}
+
+pub(super) struct Registration {
+    pub(super) uri: &'static str,
+    pub(super) name: &'static str,
+    pub(super) handler: Arc<dyn Handler>,
+}
+
+impl Routes {
+    /// Registers the handler of the pull `M`.
+    pub fn pull<M, T, H, F>(&mut self, handler: H)
+    where
+        M: Method,
+        M::Codecs: EncodeAny<T>,
+        T: Send + 'static,
+        H: Fn(Context) -> F + Send + Sync + 'static,
+        F: Future<Output = (Context, Result<T, Status>)> + Send + 'static,
+    {
+        self.pulls.push(registration::<M>(typed::<M::Codecs, T, H, F>(handler)));
+    }
+
+    /// Registers the handler of the push `M`.
+    pub fn push<M, H, F>(&mut self, handler: H)
+    where
+        M: Method,
+        H: Fn(Context) -> F + Send + Sync + 'static,
+        F: Future<Output = (Context, Result<(), Status>)> + Send + 'static,
+    {
+        self.pushes.push(registration::<M>(untyped(handler)));
+    }
+}
+
+/// A handler whose value is written with one of the codecs `L`.
+pub(super) fn typed<L, T, H, F>(make: H) -> Arc<dyn Handler>
+where
+    L: EncodeAny<T>,
+    T: Send + 'static,
+    H: Fn(Context) -> F + Send + Sync + 'static,
+    F: Future<Output = (Context, Result<T, Status>)> + Send + 'static,
+{
+    untyped(move |cx| {
+        let future = make(cx);
+        async move {
+            let (cx, value) = future.await;
+            (cx, value.map(|value| Typed::<L, T>(value, PhantomData)))
+        }
+    })
+}
+
+/// A handler whose value knows how it is written.
+pub(super) fn untyped<A, H, F>(make: H) -> Arc<dyn Handler>
+where
+    A: Answer,
+    H: Fn(Context) -> F + Send + Sync + 'static,
+    F: Future<Output = (Context, Result<A, Status>)> + Send + 'static,
+{
+    Arc::new(FutureHandler::new(make))
+}
+
+fn registration<M: Method>(handler: Arc<dyn Handler>) -> Registration {
+    Registration { uri: M::SPEC.uri, name: M::SPEC.name, handler }
+}
+
+/// Reads the arguments of the method `M` from the packet.
+///
+/// # Errors
+///
+/// A status 400 where the body is not what the method takes, 415 where it is in a codec that `M` does not list.
+pub fn arguments<'c, M, T>(cx: &'c Context) -> Result<T, Status>
+where
+    M: Method,
+    M::Codecs: DecodeAny<'c, T>,
+{
+    cx.bind_as::<M::Codecs, T>()
+}
+
+/// What a method of a service returns: a value, or a status.
+pub trait ReplyResult {
+    /// The value that travels.
+    type Value;
+
+    /// The value, or the status that is answered instead.
+    ///
+    /// # Errors
+    ///
+    /// The method's own.
+    fn into_reply(self) -> Result<Self::Value, Status>;
+}
+
+impl<T, E: Into<Status>> ReplyResult for Result<T, E> {
+    type Value = T;
+
+    fn into_reply(self) -> Result<T, Status> {
+        self.map_err(Into::into)
+    }
+}

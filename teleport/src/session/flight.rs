@@ -1,0 +1,271 @@
+//! One call on its way: what typed and dynamic calls have in common.
+
+use std::borrow::Cow;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use super::handle::Session;
+use super::machine::{Machine, Outgoing, Refused};
+use super::pending::Ended;
+use super::shared::now;
+use super::wait::Room;
+use crate::buffer;
+use crate::codec::gzip;
+use crate::error::{Delivery, Error, Kind, Result};
+use crate::status::{Code, Status};
+use crate::wire::Packet;
+
+/// What a call is told before it starts.
+#[derive(Clone, Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) uri: Cow<'a, str>,
+    pub(crate) gzip: i32,
+    pub(crate) timeout: Timeout,
+}
+
+/// How long a call waits for its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timeout {
+    /// As the session's settings say.
+    Default,
+    Never,
+    After(Duration),
+}
+
+impl Request<'_> {
+    /// Appends `name=value` to the query, escaped.
+    pub(crate) fn add_query(&mut self, name: &str, value: &str) {
+        let uri = self.uri.to_mut();
+        uri.push(if uri.contains('?') { '&' } else { '?' });
+        let pair: String = form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
+        uri.push_str(&pair);
+    }
+}
+
+/// A body as it will travel: codec id and payload, or none.
+pub(crate) type EncodedBody = Option<(u8, Vec<u8>)>;
+
+/// A call on its way into the session's output: encoded on the first poll, kept while it waits for room.
+enum Departure<'a> {
+    New,
+    Encoded { body: EncodedBody, deadline: Deadline },
+    Waiting { body: EncodedBody, deadline: Deadline, room: Room<'a> },
+}
+
+/// When the call's time is up, and how long that was.
+type Deadline = Option<(Instant, Duration)>;
+
+/// Encodes the body of a call; called once, on its first poll.
+pub(crate) type Encode<'e> = &'e mut dyn FnMut() -> Result<EncodedBody>;
+
+/// Puts a call into the machine's output.
+type Start<'s> = &'s mut dyn FnMut(&mut Machine, Outgoing<'_>, Deadline) -> Result<u64, Refused>;
+
+impl<'a> Departure<'a> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &'a Session,
+        request: &Request<'_>,
+        encode: Encode<'_>,
+        start: Start<'_>,
+    ) -> Poll<Result<u64>> {
+        let shared = session.shared();
+        loop {
+            match self {
+                Departure::New => {
+                    let body = compress(encode()?, request.gzip)?;
+                    let deadline = request.timeout.deadline(session);
+                    *self = Departure::Encoded { body, deadline };
+                }
+                Departure::Waiting { body, deadline, room } => {
+                    if !ready!(room.as_mut().poll(cx)) {
+                        let after = deadline.map_or(Duration::ZERO, |(_, after)| after);
+                        return Poll::Ready(Err(Error::new(Kind::Timeout(after))));
+                    }
+                    *self = Departure::Encoded { body: body.take(), deadline: *deadline };
+                }
+                Departure::Encoded { body, deadline } => {
+                    let outgoing = Outgoing {
+                        uri: &request.uri,
+                        gzip: request.gzip,
+                        body: body.as_mut().map(|(codec, payload)| (*codec, payload)),
+                    };
+                    match shared.with(|machine| start(machine, outgoing, *deadline)) {
+                        Ok(id) => {
+                            if let Some((_, payload)) = body.take() {
+                                buffer::give(payload);
+                            }
+                            return Poll::Ready(Ok(id));
+                        }
+                        Err(Refused::Full) => {
+                            let room = shared.wait_for_room(deadline.map(|(at, _)| at));
+                            *self = Departure::Waiting { body: body.take(), deadline: *deadline, room };
+                        }
+                        Err(Refused::Closed(closed)) => return Poll::Ready(Err(Error::new(Kind::Closed(closed)))),
+                        Err(Refused::Wire(error)) => return Poll::Ready(Err(error.into())),
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Timeout {
+    fn deadline(self, session: &Session) -> Deadline {
+        let after = match self {
+            Timeout::Default => session.shared().settings.timeouts.pull?,
+            Timeout::Never => return None,
+            Timeout::After(after) => after,
+        };
+        // A time too far off to be counted is none.
+        Some((now().checked_add(after)?, after))
+    }
+}
+
+/// The place of a pull in its session, from the first poll to its reply. Dropped before that, it is cancelled.
+pub(crate) struct PullFlight<'a> {
+    session: &'a Session,
+    progress: Progress<'a>,
+}
+
+enum Progress<'a> {
+    Departing(Departure<'a>),
+    Sent(u64),
+    Ended,
+}
+
+impl<'a> PullFlight<'a> {
+    pub(crate) fn new(session: &'a Session) -> Self {
+        PullFlight { session, progress: Progress::Departing(Departure::New) }
+    }
+
+    pub(crate) fn session(&self) -> &'a Session {
+        self.session
+    }
+
+    /// Drives the pull to its reply packet.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &Request<'_>,
+        encode: Encode<'_>,
+    ) -> Poll<Result<Packet>> {
+        let session = self.session;
+        let shared = session.shared();
+        let result = match &mut self.progress {
+            Progress::Departing(departure) => {
+                let waker = cx.waker().clone();
+                let start: Start<'_> = &mut |machine, outgoing, deadline| {
+                    let id = machine.start_pull(&shared.settings, outgoing, deadline, &waker)?;
+                    shared.write_in_place(machine);
+                    Ok(id)
+                };
+                match ready!(departure.poll(cx, session, request, encode, start)) {
+                    Ok(id) => {
+                        self.progress = Progress::Sent(id);
+                        return Poll::Pending;
+                    }
+                    Err(error) => Err(error.with_delivery(Delivery::NotSent)),
+                }
+            }
+            Progress::Sent(id) => {
+                let (ended, room) = shared.with(|machine| {
+                    (machine.take_pull(*id, cx.waker()), machine.has_room_for_waiting(&shared.settings))
+                });
+                let Some(ended) = ended else { return Poll::Pending };
+                if room {
+                    shared.room.notify_one();
+                }
+                self.outcome(ended)
+            }
+            Progress::Ended => panic!("a call was polled after it had ended"),
+        };
+        // Its slot may be another call's by now: what is dropped must not cancel that one.
+        self.progress = Progress::Ended;
+        Poll::Ready(result.map_err(|error| error.with_uri(&request.uri).with_peer(session.remote_addr())))
+    }
+
+    fn outcome(&self, ended: Ended) -> Result<Packet> {
+        match ended {
+            Ended::Reply(packet) if Code::from(packet.code()).is_ok() => Ok(packet),
+            Ended::Reply(packet) => {
+                let status = Status::new(packet.code(), packet.status().to_owned());
+                buffer::give(packet.into_buf());
+                Err(Error::new(Kind::Status(status)).with_delivery(Delivery::Answered))
+            }
+            Ended::Oversized(bytes) => {
+                let most = self.session.shared().settings.limits.max_body;
+                let text = format!(
+                    "the reply's body of {bytes} bytes is over the limit of {most} (setting `limits.max_body`)"
+                );
+                Err(Error::limit(text).with_delivery(Delivery::Answered))
+            }
+            Ended::Timeout(after) => Err(Error::new(Kind::Timeout(after)).with_delivery(Delivery::Unanswered)),
+            Ended::Closed(closed) => Err(Error::new(Kind::Closed(closed)).with_delivery(Delivery::Unanswered)),
+        }
+    }
+}
+
+impl Drop for PullFlight<'_> {
+    fn drop(&mut self) {
+        if let Progress::Sent(id) = self.progress {
+            self.session.shared().with(|machine| machine.cancel_pull(id));
+            self.session.shared().pass_on_room();
+        }
+    }
+}
+
+/// The place of a push in its session.
+pub(crate) struct PushFlight<'a> {
+    session: &'a Session,
+    departure: Departure<'a>,
+}
+
+impl<'a> PushFlight<'a> {
+    pub(crate) fn new(session: &'a Session) -> Self {
+        PushFlight { session, departure: Departure::New }
+    }
+
+    /// Drives the push into the session's output.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &Request<'_>,
+        encode: Encode<'_>,
+    ) -> Poll<Result<()>> {
+        let settings = &self.session.shared().settings;
+        let start: Start<'_> = &mut |machine, outgoing, _| machine.push(settings, outgoing).map(|()| 0);
+        let pushed = ready!(self.departure.poll(cx, self.session, request, encode, start));
+        Poll::Ready(pushed.map(drop).map_err(|error| {
+            error
+                .with_delivery(Delivery::NotSent)
+                .with_uri(&request.uri)
+                .with_peer(self.session.remote_addr())
+        }))
+    }
+}
+
+/// Undoes the gzip of a reply's body, where it has one.
+pub(crate) fn inflate(packet: &mut Packet, most: u32) -> Result<(), crate::codec::GzipError> {
+    if packet.gzip() == 0 || packet.body().payload().is_empty() {
+        return Ok(());
+    }
+    let mut inflated = buffer::take();
+    gzip::inflate(packet.body().payload(), most as usize, &mut inflated)?;
+    let codec = packet.body().codec();
+    packet.set_body(codec, &inflated);
+    buffer::give(inflated);
+    Ok(())
+}
+
+fn compress(body: EncodedBody, level: i32) -> Result<EncodedBody> {
+    let Some((codec, payload)) = body else { return Ok(None) };
+    if level == 0 {
+        return Ok(Some((codec, payload)));
+    }
+    let mut compressed = buffer::take();
+    gzip::deflate(level, &payload, &mut compressed).map_err(|error| Error::encode(&error))?;
+    buffer::give(payload);
+    Ok(Some((codec, compressed)))
+}

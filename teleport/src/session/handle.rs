@@ -1,0 +1,170 @@
+//! The session as its users hold it.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+
+use parking_lot::RwLock;
+
+use super::machine::closed_here;
+use super::shared::Shared;
+use crate::error::{Closed, Initiator, Result};
+use crate::socket::Address;
+
+/// One long-lived connection between two peers; either side may pull and push.
+///
+/// Cheap to clone: all clones are the same session. It ends when either side closes it, when the connection is
+/// lost, or when the peer that made it and all handles to it are dropped.
+///
+/// # Examples
+///
+/// ```
+/// use teleport::{Connection, Peer};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> teleport::Result<()> {
+/// let server = Peer::builder().pull("/greet", |_, name: String| async move { Ok(format!("hello {name}")) })?.build()?;
+/// let client = Peer::builder().build()?;
+/// let session = client.connect(&server).await?;
+/// let greeting: String = session.pull("/greet").body("Ada").await?.decode()?;
+/// assert_eq!(greeting, "hello Ada");
+/// session.close().await;
+/// assert!(session.pull("/greet").await.unwrap_err().is_closed());
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Session(Arc<Handle>);
+
+/// What all handles of a session share; its drop is the end of the last handle.
+pub(crate) struct Handle {
+    shared: Arc<Shared>,
+    id: RwLock<Arc<str>>,
+    registry: Weak<dyn IdRegistry>,
+}
+
+/// Who knows sessions by their id. The session asks it before it takes another id.
+pub(crate) trait IdRegistry: Send + Sync {
+    /// Moves a session from its old id to a new one, or says who has that already.
+    fn rename(&self, old: &str, new: &Arc<str>) -> Result<()>;
+}
+
+impl Session {
+    /// The id by which the peer knows this session: the one given when dialing, else the other side's address
+    /// and a number. It is this side's own; the other side has another.
+    #[must_use]
+    pub fn id(&self) -> Arc<str> {
+        self.0.id.read().clone()
+    }
+
+    /// Gives the session another id, such as the user's name after a login.
+    ///
+    /// # Errors
+    ///
+    /// A conflict where another session of the peer has that id; the old id stays then.
+    pub fn set_id(&self, id: impl Into<Arc<str>>) -> Result<()> {
+        let new = id.into();
+        // Held over the renaming, so that two changes of one session can't cross.
+        let mut current = self.0.id.write();
+        if let Some(registry) = self.0.registry.upgrade() {
+            registry.rename(&current, &new)?;
+        }
+        *current = new;
+        Ok(())
+    }
+
+    /// Address of this end.
+    #[must_use]
+    pub fn local_addr(&self) -> &Address {
+        &self.shared().local
+    }
+
+    /// Address of the other end.
+    #[must_use]
+    pub fn remote_addr(&self) -> &Address {
+        &self.shared().remote
+    }
+
+    /// Whether the session takes new calls.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.shared().machine().is_open()
+    }
+
+    /// Takes no new calls, lets those in flight end, then closes the connection.
+    ///
+    /// Returns when the session is closed: at the latest after the close timeout
+    /// ([`Timeouts::close`](crate::Timeouts::close), 5 s by default), when what still runs is cut off.
+    ///
+    /// # Cancel safety
+    ///
+    /// The close goes on when this future is dropped.
+    pub async fn close(&self) {
+        self.start_close();
+        self.closed().await;
+    }
+
+    /// Closes the connection at once: calls in flight end with an error, running handlers are dropped.
+    pub fn abort(&self) {
+        self.shared().cancel.cancel();
+        self.shared().close(closed_here());
+    }
+
+    /// Waits until the session is closed, by either side or by the loss of the connection.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when this future is dropped.
+    pub async fn closed(&self) {
+        poll_fn(|cx| {
+            let mut machine = self.shared().machine();
+            if machine.is_closed() {
+                return Poll::Ready(());
+            }
+            machine.wake_when_closed(cx.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    pub(crate) fn start_close(&self) {
+        self.shared().drain(closed_here());
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>, id: Arc<str>, registry: Weak<dyn IdRegistry>) -> Self {
+        Session(Arc::new(Handle { shared, id: RwLock::new(id), registry }))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
+    /// A handle that does not keep the session.
+    pub(crate) fn downgrade(&self) -> Weak<Handle> {
+        Arc::downgrade(&self.0)
+    }
+
+    pub(crate) fn upgrade(handle: &Weak<Handle>) -> Option<Self> {
+        handle.upgrade().map(Session)
+    }
+
+    pub(crate) fn is_same(&self, other: &Session) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let reason = "its peer and all its handles were dropped";
+        self.shared.drain(Closed { initiator: Initiator::User, reason: reason.into() });
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id())
+            .field("local", self.local_addr())
+            .field("remote", self.remote_addr())
+            .finish_non_exhaustive()
+    }
+}

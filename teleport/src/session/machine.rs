@@ -1,0 +1,405 @@
+//! The state of a session, without I/O and without a clock.
+//!
+//! ```text
+//!            close(), last handle dropped,          nothing left in flight,
+//!            the other side ended its direction     or the deadline has passed
+//!   Open ───────────────────────────────► Draining ───────────────────────► Closed
+//!     │                                                                       ▲
+//!     └───────────── connection lost, broken packet, abort() ─────────────────┘
+//! ```
+//!
+//! Whoever changes the machine asks for its [`Nudge`] before the lock is released: nothing while the driver is
+//! about to look anyway, else a wake-up of the driver. A call that is alone may write in place instead.
+
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use super::pending::{Ended, Pending};
+use super::settings::Settings;
+use crate::error::{Closed, Initiator};
+use crate::socket::Output;
+use crate::wire::{self, Body, Header, IdFormat, Kind, PacketId, WireError};
+
+/// A body of this size or more goes out from its own buffer; a smaller one is copied behind its header.
+pub(crate) const LARGE_BODY: usize = 16 * 1024;
+
+pub(crate) struct Machine {
+    state: State,
+    pending: Pending,
+    next_push: u64,
+    output: Output,
+    flush: Flush,
+    /// Handlers that run in tasks of their own.
+    serving: u32,
+    /// Calls that wait for room.
+    waiting: usize,
+    /// No pull ends, and no drain does, before this.
+    earliest: Option<Instant>,
+    driver: Option<Waker>,
+    /// The driver has to be told that there is output.
+    tell_output: bool,
+    /// The driver has to be told that its timer or the state changed.
+    tell_state: bool,
+    /// The driver waits for a handler to end before it reads on.
+    reader_paused: bool,
+    closing: Vec<Waker>,
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    Draining { closed: Closed, until: Instant },
+    Closed(Closed),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flush {
+    /// The output is empty and nobody writes.
+    Idle,
+    /// The driver knows that there is something to write.
+    Armed,
+    /// The driver is writing, and looks again when it is through.
+    Writing,
+}
+
+/// What has to follow a change, once the lock is released.
+#[must_use]
+pub(crate) struct Nudge(Option<Waker>);
+
+impl Nudge {
+    pub(crate) fn give(self) {
+        if let Some(waker) = self.0 {
+            waker.wake();
+        }
+    }
+}
+
+/// A pull or push to be written.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) uri: &'a str,
+    pub(crate) gzip: i32,
+    /// Codec id and payload; `None` for no body.
+    pub(crate) body: Option<(u8, &'a mut Vec<u8>)>,
+}
+
+/// Why a pull or push was not taken.
+pub(crate) enum Refused {
+    /// There is no room now; wait for it and try again.
+    Full,
+    Closed(Closed),
+    Wire(WireError),
+}
+
+impl From<WireError> for Refused {
+    fn from(error: WireError) -> Self {
+        Refused::Wire(error)
+    }
+}
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        Machine {
+            state: State::Open,
+            pending: Pending::new(),
+            next_push: 0,
+            output: Output::default(),
+            flush: Flush::Idle,
+            serving: 0,
+            waiting: 0,
+            earliest: None,
+            driver: None,
+            tell_output: false,
+            tell_state: false,
+            reader_paused: false,
+            closing: Vec::new(),
+        }
+    }
+
+    /// Writes a pull into the output and enters it as pending until `deadline`. `waker` is woken when it ends.
+    pub(crate) fn start_pull(
+        &mut self,
+        settings: &Settings,
+        pull: Outgoing<'_>,
+        deadline: Option<(Instant, Duration)>,
+        waker: &Waker,
+    ) -> Result<u64, Refused> {
+        self.admit(settings)?;
+        if self.pending.len() >= settings.limits.max_pulls_out as usize {
+            return Err(Refused::Full);
+        }
+        let id = self.pending.insert(waker.clone(), deadline);
+        if let Err(error) = self.write(settings, id, Kind::PULL, pull) {
+            self.pending.remove(id);
+            return Err(error.into());
+        }
+        self.arm();
+        if let Some((at, _)) = deadline {
+            self.call_at(at);
+        }
+        Ok(id)
+    }
+
+    /// Writes a push into the output.
+    pub(crate) fn push(&mut self, settings: &Settings, push: Outgoing<'_>) -> Result<(), Refused> {
+        self.admit(settings)?;
+        let id = self.next_push;
+        self.write(settings, id, Kind::PUSH, push)?;
+        self.next_push = id.wrapping_add(1);
+        self.arm();
+        Ok(())
+    }
+
+    /// What has to follow what was done since the last nudge.
+    pub(crate) fn nudge(&mut self) -> Nudge {
+        if std::mem::take(&mut self.tell_output) | std::mem::take(&mut self.tell_state) {
+            return Nudge(self.driver.clone());
+        }
+        Nudge(None)
+    }
+
+    /// Whether the only thing under way is one pull in the output, so that its caller may write it in place.
+    pub(crate) fn is_lone(&self) -> bool {
+        self.flush == Flush::Armed && self.pending.len() == 1 && self.serving == 0
+    }
+
+    /// The output, for a write in place; follow with [`written_in_place`](Self::written_in_place).
+    pub(crate) fn lone_output(&mut self) -> Option<&[u8]> {
+        self.output.as_single()
+    }
+
+    pub(crate) fn written_in_place(&mut self, count: usize) {
+        self.output.advance(count);
+        if self.output.is_empty() {
+            self.flush = Flush::Idle;
+            self.tell_output = false;
+        }
+    }
+
+    /// Adds whole packets, such as the reply of a handler that ran in a task.
+    pub(crate) fn append(&mut self, packets: &mut Output) {
+        if !self.is_closed() && !packets.is_empty() {
+            self.output.append(packets);
+            self.arm();
+        }
+    }
+
+    /// Ends a pull with its reply; the waker of its caller, to be woken when the lock is released.
+    pub(crate) fn end_pull(&mut self, id: u64, ended: Ended) -> Option<Waker> {
+        self.pending.end(id, ended)
+    }
+
+    pub(crate) fn is_waiting(&mut self, id: u64) -> bool {
+        self.pending.is_waiting(id)
+    }
+
+    /// How a pull ended, if it has; else `waker` is kept.
+    pub(crate) fn take_pull(&mut self, id: u64, waker: &Waker) -> Option<Ended> {
+        let ended = self.pending.take(id, waker)?;
+        self.tell_state |= !self.is_open();
+        Some(ended)
+    }
+
+    /// Forgets a pull whose caller has gone away; its reply will be dropped.
+    pub(crate) fn cancel_pull(&mut self, id: u64) {
+        self.pending.remove(id);
+        self.tell_state |= !self.is_open();
+    }
+
+    /// Notes that a call waits for room.
+    pub(crate) fn start_waiting(&mut self) {
+        self.waiting += 1;
+    }
+
+    pub(crate) fn stop_waiting(&mut self) {
+        self.waiting -= 1;
+    }
+
+    /// Whether a call waits for room and there is some, or there never will be.
+    pub(crate) fn has_room_for_waiting(&self, settings: &Settings) -> bool {
+        self.waiting > 0
+            && (!matches!(self.state, State::Open)
+                || (self.pending.len() < settings.limits.max_pulls_out as usize
+                    && self.output.len() <= settings.limits.max_queued as usize))
+    }
+
+    /// Bytes that wait to be written and are not yet taken by the driver.
+    pub(crate) fn queued(&self) -> usize {
+        self.output.len()
+    }
+
+    /// Notes that a handler runs in a task.
+    pub(crate) fn start_serving(&mut self) {
+        self.serving += 1;
+    }
+
+    pub(crate) fn stop_serving(&mut self) {
+        self.serving -= 1;
+        self.tell_state |= std::mem::take(&mut self.reader_paused) || !self.is_open();
+    }
+
+    /// Whether as many handlers run in tasks as may; the driver is woken when one ends.
+    pub(crate) fn is_serving_full(&mut self, settings: &Settings) -> bool {
+        self.reader_paused = self.serving >= settings.limits.max_pulls_in;
+        self.reader_paused
+    }
+
+    /// Keeps the driver's waker.
+    pub(crate) fn register_driver(&mut self, waker: &Waker) {
+        match &mut self.driver {
+            Some(old) => old.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+    }
+
+    /// Tells that the driver is about to be polled again, so that whoever adds output need not wake it.
+    pub(crate) fn pre_arm(&mut self) {
+        if self.flush == Flush::Idle {
+            self.flush = Flush::Armed;
+        }
+    }
+
+    pub(crate) fn is_armed(&self) -> bool {
+        self.flush == Flush::Armed
+    }
+
+    /// Moves the output over to the driver, behind what it has; false where there is nothing to write.
+    pub(crate) fn take_output(&mut self, into: &mut Output) -> bool {
+        into.append(&mut self.output);
+        self.flush = if into.is_empty() { Flush::Idle } else { Flush::Writing };
+        self.flush == Flush::Writing
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    pub(crate) fn timeout(&self) -> Option<Instant> {
+        self.earliest
+    }
+
+    /// Ends what should have ended by `now`; `woken` gets the wakers to be woken.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, woken: &mut Vec<Waker>) {
+        if self.earliest.is_none_or(|earliest| earliest > now) {
+            return;
+        }
+        self.earliest = self.pending.expire(now, woken);
+        if let State::Draining { until, .. } = self.state
+            && until > now
+        {
+            self.call_at(until);
+        }
+    }
+
+    /// Takes no new calls; those in flight may end until `until`. Keeps the first reason.
+    pub(crate) fn drain(&mut self, closed: Closed, until: Instant) {
+        if self.is_open() {
+            self.state = State::Draining { closed, until };
+            self.call_at(until);
+            self.tell_state = true;
+        }
+    }
+
+    /// The other side sends no more: no pull of this side can be answered.
+    pub(crate) fn end_pulls(&mut self, closed: &Closed, woken: &mut Vec<Waker>) {
+        self.pending.end_all(closed, woken);
+    }
+
+    /// Whether nothing is in flight any more in a session that drains.
+    pub(crate) fn is_drained(&self) -> bool {
+        matches!(self.state, State::Draining { .. })
+            && self.pending.len() == 0
+            && self.serving == 0
+            && self.output.is_empty()
+    }
+
+    /// Whether the time for a drain is up.
+    pub(crate) fn is_past_drain(&self, now: Instant) -> bool {
+        matches!(self.state, State::Draining { until, .. } if now >= until)
+    }
+
+    /// Ends everything. Keeps the first reason.
+    pub(crate) fn close(&mut self, closed: Closed, woken: &mut Vec<Waker>) {
+        let closed = match std::mem::replace(&mut self.state, State::Open) {
+            State::Open => closed,
+            State::Draining { closed: first, .. } | State::Closed(first) => first,
+        };
+        self.pending.end_all(&closed, woken);
+        self.state = State::Closed(closed);
+        self.output = Output::default();
+        self.earliest = None;
+        woken.append(&mut self.closing);
+        woken.extend(self.driver.take());
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed(_))
+    }
+
+    /// Why the session takes no calls, where it doesn't.
+    pub(crate) fn closed(&self) -> Option<&Closed> {
+        match &self.state {
+            State::Open => None,
+            State::Draining { closed, .. } | State::Closed(closed) => Some(closed),
+        }
+    }
+
+    /// Keeps a waker for the end of the session.
+    pub(crate) fn wake_when_closed(&mut self, waker: &Waker) {
+        if !self.closing.iter().any(|kept| kept.will_wake(waker)) {
+            self.closing.push(waker.clone());
+        }
+    }
+
+    fn admit(&self, settings: &Settings) -> Result<(), Refused> {
+        if let Some(closed) = self.closed() {
+            return Err(Refused::Closed(closed.clone()));
+        }
+        if self.output.len() > settings.limits.max_queued as usize {
+            return Err(Refused::Full);
+        }
+        Ok(())
+    }
+
+    fn arm(&mut self) {
+        if self.flush == Flush::Idle {
+            self.flush = Flush::Armed;
+            self.tell_output = true;
+        }
+    }
+
+    fn call_at(&mut self, at: Instant) {
+        if self.earliest.is_none_or(|earliest| at < earliest) {
+            self.earliest = Some(at);
+            self.tell_state = true;
+        }
+    }
+
+    fn write(&mut self, settings: &Settings, id: u64, kind: Kind, packet: Outgoing<'_>) -> Result<(), WireError> {
+        let headers = &settings.headers;
+        let mut digits = itoa::Buffer::new();
+        let id = match headers.id_format {
+            IdFormat::Sequence => PacketId::Sequence(id),
+            _ => PacketId::Text(digits.format(id).into()),
+        };
+        let header = Header { id, kind, uri: packet.uri.into(), gzip: packet.gzip, code: 0, status: "".into() };
+        let tail = self.output.tail();
+        match packet.body {
+            Some((codec, payload)) if payload.len() >= LARGE_BODY => {
+                wire::write_head(tail, &headers.codecs, headers.codec, &header, codec, payload.len(), &settings.wire)?;
+                self.output.push_chunk(std::mem::take(payload));
+                Ok(())
+            }
+            Some((codec, payload)) => {
+                let body = Body::Payload { codec, payload };
+                wire::write(tail, &headers.codecs, headers.codec, &header, body, &settings.wire)
+            }
+            None => wire::write(tail, &headers.codecs, headers.codec, &header, Body::None, &settings.wire),
+        }
+    }
+}
+
+/// The reason for a session that this side closed.
+pub(crate) fn closed_here() -> Closed {
+    Closed { initiator: Initiator::User, reason: "this side closed it".into() }
+}

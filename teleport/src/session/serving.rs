@@ -1,0 +1,51 @@
+//! A handler that runs in a task of its own.
+
+use super::handle::Session;
+use crate::socket::Output;
+
+/// Counts the handler, and answers its pull even where the handler is dropped or panics.
+pub(crate) struct Serving {
+    session: Session,
+    /// The whole reply that is written when no other is; empty for a push.
+    fallback: Output,
+}
+
+impl Serving {
+    pub(crate) fn start(session: Session, fallback: Output) -> Self {
+        session.shared().machine().start_serving();
+        Serving { session, fallback }
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Hands the reply to the session, when the session has room for it.
+    pub(crate) async fn finish(mut self, mut reply: Output) {
+        let shared = self.session.shared().clone();
+        let most = shared.settings.limits.max_queued as usize;
+        loop {
+            {
+                let mut machine = shared.machine();
+                if machine.queued() <= most || machine.is_closed() {
+                    machine.append(&mut reply);
+                    let nudge = machine.nudge();
+                    drop(machine);
+                    nudge.give();
+                    break;
+                }
+            }
+            shared.wait_for_room(None).await;
+        }
+        self.fallback = Output::default();
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.session.shared().with(|machine| {
+            machine.append(&mut self.fallback);
+            machine.stop_serving();
+        });
+    }
+}

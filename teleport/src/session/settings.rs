@@ -1,0 +1,192 @@
+//! Settings of a session, in groups; each default is a bound, never "none".
+
+use std::time::Duration;
+
+use crate::codec::DecodeLimits;
+use crate::wire::{self, HeaderCodecs, IdFormat};
+
+/// Bounds on what one session takes from its peer and holds for it.
+///
+/// Past a bound on sizes the packet is refused with an error that names the bound. Past a bound on numbers the
+/// session waits: calls wait for room, and the reader stops reading, so that the transport pushes back.
+///
+/// # Examples
+///
+/// ```
+/// use teleport::{Limits, Peer};
+///
+/// let limits = Limits::default().with_max_body(1024 * 1024).with_max_pulls_in(100);
+/// let peer = Peer::builder().limits(limits).build()?;
+/// # Ok::<(), teleport::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of a header with its codec id. Default: 64 KiB. A larger one closes the session: what follows can't
+    /// be trusted to be a packet.
+    pub max_header: u32,
+    /// Bytes of a body with its codec id, as it travels. Default: 16 MiB. A pull with a larger one is answered
+    /// with 413; its bytes are skipped.
+    pub max_body: u32,
+    /// Bytes of a uri. Default: 8 KiB. A pull with a longer one is answered with 400.
+    pub max_uri: u32,
+    /// Bytes of a body after gzip is undone. Default: 64 MiB.
+    pub max_inflated: u32,
+    /// How deep the values of a body may be nested. Default: 128. JSON accepts no more than 128 and Protobuf 100,
+    /// whatever stands here.
+    pub max_depth: u32,
+    /// Pulls of this side that wait for their reply at once. Default: 65 536. A further call waits for room.
+    pub max_pulls_out: u32,
+    /// Handlers of this session that run in tasks of their own at once. Default: 4 096. Past it the session stops
+    /// reading.
+    pub max_pulls_in: u32,
+    /// Bytes that wait to be written. Default: 4 MiB. Past it calls wait and the session stops reading; one packet
+    /// may go over it.
+    pub max_queued: u32,
+    /// Sessions of one peer, dialed and accepted. Default: 65 536. A further connection is closed at once.
+    pub max_sessions: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let (wire, decode) = (wire::Limits::default(), DecodeLimits::default());
+        Limits {
+            max_header: wire.max_header,
+            max_body: wire.max_body,
+            max_uri: wire.max_uri,
+            max_inflated: decode.max_inflated,
+            max_depth: decode.max_depth,
+            max_pulls_out: 65_536,
+            max_pulls_in: 4096,
+            max_queued: 4 * 1024 * 1024,
+            max_sessions: 65_536,
+        }
+    }
+}
+
+macro_rules! setters {
+    ($($setter:ident $field:ident),* $(,)?) => {
+        impl Limits {
+            $(
+                #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ").")]
+                #[must_use]
+                pub fn $setter(mut self, value: u32) -> Self {
+                    self.$field = value;
+                    self
+                }
+            )*
+
+            /// The name of the first limit that is 0: nothing could pass it.
+            pub(crate) fn zero(&self) -> Option<&'static str> {
+                [$((stringify!($field), self.$field)),*].into_iter().find(|(_, value)| *value == 0).map(|(name, _)| name)
+            }
+        }
+    };
+}
+
+setters! {
+    with_max_header max_header,
+    with_max_body max_body,
+    with_max_uri max_uri,
+    with_max_inflated max_inflated,
+    with_max_depth max_depth,
+    with_max_pulls_out max_pulls_out,
+    with_max_pulls_in max_pulls_in,
+    with_max_queued max_queued,
+    with_max_sessions max_sessions,
+}
+
+/// How long things may take.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use teleport::{Peer, Timeouts};
+///
+/// let timeouts = Timeouts::default().with_pull(Duration::from_secs(5));
+/// let peer = Peer::builder().timeouts(timeouts).build()?;
+/// # Ok::<(), teleport::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// From a call to its reply, for calls that say nothing else. Default: 30 s; `None` waits as long as the
+    /// session lives.
+    pub pull: Option<Duration>,
+    /// From a dial to an open session. Default: 10 s.
+    pub dial: Duration,
+    /// From a close to the end of the calls in flight; what still runs then is cut off. Default: 5 s.
+    pub close: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            pull: Some(Duration::from_secs(30)),
+            dial: Duration::from_secs(10),
+            close: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Timeouts {
+    /// Sets [`pull`](Self::pull).
+    #[must_use]
+    pub fn with_pull(mut self, pull: impl Into<Option<Duration>>) -> Self {
+        self.pull = pull.into();
+        self
+    }
+
+    /// Sets [`dial`](Self::dial).
+    #[must_use]
+    pub fn with_dial(mut self, dial: Duration) -> Self {
+        self.dial = dial;
+        self
+    }
+
+    /// Sets [`close`](Self::close).
+    #[must_use]
+    pub fn with_close(mut self, close: Duration) -> Self {
+        self.close = close;
+        self
+    }
+}
+
+/// Everything a session is told when it starts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) limits: Limits,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) wire: wire::Limits,
+    pub(crate) decode: DecodeLimits,
+    pub(crate) headers: Headers,
+}
+
+/// How headers are written and read.
+#[derive(Clone, Debug)]
+pub(crate) struct Headers {
+    /// Codec of the headers of pulls and pushes; replies mirror their pull.
+    pub(crate) codec: u8,
+    pub(crate) codecs: HeaderCodecs,
+    pub(crate) id_format: IdFormat,
+}
+
+impl Default for Headers {
+    fn default() -> Self {
+        Headers { codec: b'p', codecs: HeaderCodecs::default(), id_format: IdFormat::default() }
+    }
+}
+
+impl Settings {
+    pub(crate) fn new(limits: Limits, timeouts: Timeouts, headers: Headers) -> Self {
+        let wire = wire::Limits::default()
+            .with_max_header(limits.max_header)
+            .with_max_body(limits.max_body)
+            .with_max_uri(limits.max_uri);
+        let decode = DecodeLimits::default()
+            .with_max_inflated(limits.max_inflated)
+            .with_max_depth(limits.max_depth);
+        Settings { limits, timeouts, wire, decode, headers }
+    }
+}

@@ -1,0 +1,140 @@
+//! Where a peer listens, and where a connection comes from.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::error::Error;
+
+/// Where to listen or dial: `tcp://host:port`, plain `host:port`, or `unix:///path` on Unix.
+///
+/// # Examples
+///
+/// ```
+/// use teleport::Endpoint;
+///
+/// let endpoint: Endpoint = "tcp://127.0.0.1:9090".parse()?;
+/// assert_eq!(endpoint, "127.0.0.1:9090".parse()?);
+/// assert!("http://127.0.0.1".parse::<Endpoint>().unwrap_err().to_string().contains("tcp://"));
+/// # Ok::<(), teleport::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// Host name or address, and port. An IPv6 address stands in brackets.
+    Tcp(String),
+    /// Path of a Unix domain socket.
+    #[cfg(unix)]
+    Unix(PathBuf),
+}
+
+impl FromStr for Endpoint {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
+        match scheme {
+            "tcp" => tcp(text, rest),
+            #[cfg(unix)]
+            "unix" if rest.is_empty() => {
+                Err(Error::config(format!("address {text:?} has no path; write unix:///path/to/socket")))
+            }
+            #[cfg(unix)]
+            "unix" => Ok(Endpoint::Unix(PathBuf::from(rest))),
+            other => Err(Error::config(format!(
+                "address {text:?} has the unknown scheme {other:?}; write tcp://host:port, host:port or unix:///path"
+            ))),
+        }
+    }
+}
+
+fn tcp(text: &str, rest: &str) -> Result<Endpoint, Error> {
+    let Some((host, port)) = rest.rsplit_once(':') else {
+        return Err(Error::config(format!("address {text:?} has no port; write host:port, as 127.0.0.1:9090")));
+    };
+    if port.parse::<u16>().is_err() {
+        return Err(Error::config(format!("address {text:?} has the port {port:?}; a port is 0 to 65535")));
+    }
+    if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
+        return Err(Error::config(format!(
+            "address {text:?} has a colon in its host; write an IPv6 address in brackets, as [::1]:9090"
+        )));
+    }
+    // As in Go, `:9090` means every interface when listening, and this machine when dialing.
+    let host = if host.is_empty() { "0.0.0.0" } else { host };
+    Ok(Endpoint::Tcp(format!("{host}:{port}")))
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Tcp(host) => write!(f, "tcp://{host}"),
+            #[cfg(unix)]
+            Endpoint::Unix(path) => write!(f, "unix://{}", path.display()),
+        }
+    }
+}
+
+/// One end of a connection. Its text can be dialed where the end listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Address {
+    /// Address and port of a TCP socket.
+    Tcp(SocketAddr),
+    /// Path of a Unix domain socket; `None` for the dialing end, which has no name.
+    Unix(Option<PathBuf>),
+    /// Name of an end of a connection inside this process, or of the user's own transport.
+    Named(Arc<str>),
+}
+
+impl Address {
+    /// The socket address, for TCP.
+    #[must_use]
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Address::Tcp(address) => Some(*address),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => write!(f, "tcp://{address}"),
+            Address::Unix(Some(path)) => write!(f, "unix://{}", path.display()),
+            Address::Unix(None) => f.write_str("unix://"),
+            Address::Named(name) => f.write_str(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        text.parse::<Endpoint>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn hosts_are_read_with_and_without_a_scheme() {
+        assert_eq!("localhost:1".parse::<Endpoint>().unwrap(), Endpoint::Tcp("localhost:1".into()));
+        assert_eq!("tcp://[::1]:80".parse::<Endpoint>().unwrap().to_string(), "tcp://[::1]:80");
+        assert_eq!(":9090".parse::<Endpoint>().unwrap(), Endpoint::Tcp("0.0.0.0:9090".into()));
+        #[cfg(unix)]
+        assert_eq!("unix:///tmp/x".parse::<Endpoint>().unwrap().to_string(), "unix:///tmp/x");
+    }
+
+    #[test]
+    fn each_mistake_is_named() {
+        assert!(refused("localhost").contains("no port"));
+        assert!(refused("localhost:99999").contains("0 to 65535"));
+        assert!(refused("::1:80").contains("brackets"));
+        assert!(refused("quic://a:1").contains("unknown scheme"));
+        #[cfg(unix)]
+        assert!(refused("unix://").contains("no path"));
+    }
+}

@@ -1,0 +1,64 @@
+//! Connections as bytes, and packets read from and written to them.
+
+mod address;
+mod connection;
+mod output;
+mod reader;
+mod tcp;
+#[cfg(unix)]
+mod unix;
+mod writer;
+
+pub use address::{Address, Endpoint};
+pub use connection::Connection;
+pub(crate) use output::Output;
+pub(crate) use reader::{Arrival, Batch, Flow, PacketReader, ReadError};
+pub use tcp::TcpOptions;
+pub(crate) use writer::Writer;
+
+use crate::error::Result;
+
+/// A socket that takes connections.
+pub(crate) enum Listener {
+    Tcp(tcp::TcpAcceptor),
+    #[cfg(unix)]
+    Unix(unix::UnixAcceptor),
+}
+
+impl Listener {
+    /// Opens a listening socket at `endpoint`.
+    pub(crate) async fn bind(endpoint: &Endpoint, options: &TcpOptions) -> Result<Self> {
+        match endpoint {
+            Endpoint::Tcp(host) => tcp::TcpAcceptor::bind(host, options).await.map(Listener::Tcp),
+            #[cfg(unix)]
+            Endpoint::Unix(path) => unix::UnixAcceptor::bind(path).map(Listener::Unix),
+        }
+    }
+
+    /// The address that dialers use, with the port that the system chose where 0 was asked for.
+    pub(crate) fn address(&self) -> &Address {
+        match self {
+            Listener::Tcp(acceptor) => acceptor.address(),
+            #[cfg(unix)]
+            Listener::Unix(acceptor) => acceptor.address(),
+        }
+    }
+
+    /// The next connection. Cancel safe: a connection is taken whole or not at all.
+    pub(crate) async fn accept(&self) -> std::io::Result<Connection> {
+        match self {
+            Listener::Tcp(acceptor) => acceptor.accept().await,
+            #[cfg(unix)]
+            Listener::Unix(acceptor) => acceptor.accept().await,
+        }
+    }
+}
+
+/// Opens a connection to `endpoint`.
+pub(crate) async fn connect(endpoint: &Endpoint, options: &TcpOptions) -> Result<Connection> {
+    match endpoint {
+        Endpoint::Tcp(host) => tcp::connect(host, options).await,
+        #[cfg(unix)]
+        Endpoint::Unix(path) => unix::connect(path).await,
+    }
+}

@@ -1,0 +1,109 @@
+//! TCP: listening, connecting and the socket's options.
+
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::address::Address;
+use super::connection::Connection;
+use super::writer::SocketHalf;
+use crate::error::{Error, Result};
+
+/// Options of TCP sockets, accepted and dialed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TcpOptions {
+    /// Send small packets at once rather than gather them (`TCP_NODELAY`). Default: true. Packets made together
+    /// leave together either way.
+    pub nodelay: bool,
+    /// Idle time after which the system asks whether the other side is still there. Default: 60 s; `None` never
+    /// asks.
+    pub keepalive: Option<Duration>,
+}
+
+impl Default for TcpOptions {
+    fn default() -> Self {
+        TcpOptions { nodelay: true, keepalive: Some(Duration::from_secs(60)) }
+    }
+}
+
+impl TcpOptions {
+    /// Sets [`nodelay`](Self::nodelay).
+    #[must_use]
+    pub fn with_nodelay(mut self, nodelay: bool) -> Self {
+        self.nodelay = nodelay;
+        self
+    }
+
+    /// Sets [`keepalive`](Self::keepalive).
+    #[must_use]
+    pub fn with_keepalive(mut self, keepalive: impl Into<Option<Duration>>) -> Self {
+        self.keepalive = keepalive.into();
+        self
+    }
+}
+
+pub(crate) struct TcpAcceptor {
+    listener: TcpListener,
+    address: Address,
+    options: TcpOptions,
+}
+
+impl TcpAcceptor {
+    pub(super) async fn bind(host: &str, options: &TcpOptions) -> Result<Self> {
+        let failed = |error| Error::io(error, format!("can't listen at tcp://{host}"));
+        let listener = TcpListener::bind(host).await.map_err(failed)?;
+        let address = Address::Tcp(listener.local_addr().map_err(failed)?);
+        Ok(TcpAcceptor { listener, address, options: options.clone() })
+    }
+
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<Connection> {
+        let (stream, _) = self.listener.accept().await?;
+        connection(stream, &self.options)
+    }
+}
+
+pub(super) async fn connect(host: &str, options: &TcpOptions) -> Result<Connection> {
+    let failed = |error| Error::io(error, format!("can't connect to tcp://{host}"));
+    let stream = TcpStream::connect(host).await.map_err(failed)?;
+    connection(stream, options).map_err(failed)
+}
+
+fn connection(stream: TcpStream, options: &TcpOptions) -> io::Result<Connection> {
+    stream.set_nodelay(options.nodelay)?;
+    if let Some(idle) = options.keepalive {
+        SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))?;
+    }
+    let local = Address::Tcp(stream.local_addr()?);
+    let remote = Address::Tcp(stream.peer_addr()?);
+    let (reader, writer) = stream.into_split();
+    Ok(Connection::new(Box::new(reader), Arc::new(writer), local, remote))
+}
+
+impl SocketHalf for OwnedWriteHalf {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        OwnedWriteHalf::try_write(self, bytes)
+    }
+
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        OwnedWriteHalf::try_write_vectored(self, slices)
+    }
+
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.as_ref().poll_write_ready(cx)
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        SockRef::from(self.as_ref()).shutdown(Shutdown::Write)
+    }
+}

@@ -1,0 +1,206 @@
+//! Headers as Protobuf messages, by hand: they are read and written for every packet, without allocating.
+//!
+//! ```proto
+//! message Header {
+//!     string id = 1;          // or uint64 seq = 1, as releases 2.0 to 2.6 of the original
+//!     int32 type = 2;
+//!     string uri = 3;
+//!     int32 gzip = 4;
+//!     int32 status_code = 5;
+//!     string status = 6;
+//! }
+//! ```
+
+use std::borrow::Cow;
+
+use super::error::WireError;
+use super::header::{Header, Kind};
+use super::header_codec::HeaderCodec;
+use super::id::PacketId;
+
+/// Headers as Protobuf messages, id `p`: the default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProtobufHeader;
+
+impl ProtobufHeader {
+    /// The id that travels.
+    pub const ID: u8 = b'p';
+}
+
+const NAME: &str = "protobuf";
+
+// Wire types.
+const VARINT: u64 = 0;
+const FIXED64: u64 = 1;
+const BYTES: u64 = 2;
+const FIXED32: u64 = 5;
+
+/// A varint of 64 bits has no more bytes.
+const LONGEST_VARINT: usize = 10;
+
+impl HeaderCodec for ProtobufHeader {
+    fn id(&self) -> u8 {
+        Self::ID
+    }
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    #[inline]
+    fn encode(&self, header: &Header<'_>, out: &mut Vec<u8>) -> Result<(), WireError> {
+        match &header.id {
+            PacketId::Sequence(number) => put_number(out, 1, *number),
+            PacketId::Text(text) => put_text(out, 1, text),
+        }
+        put_i32(out, 2, header.kind.number());
+        put_text(out, 3, &header.uri);
+        put_i32(out, 4, header.gzip);
+        put_i32(out, 5, header.code);
+        put_text(out, 6, &header.status);
+        Ok(())
+    }
+
+    #[inline]
+    fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Header<'a>, WireError> {
+        let mut reader = Reader { bytes, at: 0 };
+        let mut header = Header::default();
+        while reader.at < bytes.len() {
+            let start = reader.at;
+            let key = reader.varint()?;
+            match (key >> 3, key & 7) {
+                (1, VARINT) => header.id = PacketId::Sequence(reader.varint()?),
+                (1, BYTES) => header.id = PacketId::Text(reader.text("id")?),
+                (2, VARINT) => header.kind = Kind::new(reader.int32()?),
+                (3, BYTES) => header.uri = reader.text("uri")?,
+                (4, VARINT) => header.gzip = reader.int32()?,
+                (5, VARINT) => header.code = reader.int32()?,
+                (6, BYTES) => header.status = reader.text("status")?,
+                (0, _) => return Err(bad(format!("a field at byte {start} has the number 0"))),
+                (field @ 2..=6, wire_type) => {
+                    return Err(bad(format!("field {field} at byte {start} has the wire type {wire_type}")));
+                }
+                (_, VARINT) => drop(reader.varint()?),
+                (_, FIXED64) => drop(reader.take(8)?),
+                (_, BYTES) => drop(reader.bytes()?),
+                (_, FIXED32) => drop(reader.take(4)?),
+                (field, wire_type) => {
+                    return Err(bad(format!("field {field} at byte {start} has the wire type {wire_type}")));
+                }
+            }
+        }
+        Ok(header)
+    }
+}
+
+#[cold]
+fn bad(problem: impl Into<Cow<'static, str>>) -> WireError {
+    WireError::header(NAME, problem)
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    #[inline]
+    fn varint(&mut self) -> Result<u64, WireError> {
+        match self.bytes.get(self.at) {
+            Some(&byte) if byte < 0x80 => {
+                self.at += 1;
+                Ok(u64::from(byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, WireError> {
+        let mut value = 0u64;
+        for (count, &byte) in self.bytes[self.at..].iter().take(LONGEST_VARINT).enumerate() {
+            // The tenth byte has room for one bit; what is beyond is dropped, as other readers do.
+            value |= u64::from(byte & 0x7f) << (7 * count);
+            if byte < 0x80 {
+                self.at += count + 1;
+                return Ok(value);
+            }
+        }
+        if self.bytes.len() - self.at >= LONGEST_VARINT {
+            return Err(bad(format!("a number at byte {} has more than {LONGEST_VARINT} bytes", self.at)));
+        }
+        Err(self.cut())
+    }
+
+    /// The low 32 bits, as Protobuf says for `int32`.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)]
+    fn int32(&mut self) -> Result<i32, WireError> {
+        self.varint().map(|value| value as i32)
+    }
+
+    #[inline]
+    fn take(&mut self, count: u64) -> Result<&'a [u8], WireError> {
+        let rest = &self.bytes[self.at..];
+        match usize::try_from(count) {
+            Ok(count) if count <= rest.len() => {
+                self.at += count;
+                Ok(&rest[..count])
+            }
+            _ => Err(self.cut()),
+        }
+    }
+
+    #[inline]
+    fn bytes(&mut self) -> Result<&'a [u8], WireError> {
+        let count = self.varint()?;
+        self.take(count)
+    }
+
+    #[inline]
+    fn text(&mut self, field: &'static str) -> Result<Cow<'a, str>, WireError> {
+        match std::str::from_utf8(self.bytes()?) {
+            Ok(text) => Ok(Cow::Borrowed(text)),
+            Err(error) => Err(bad(format!("the {field} is not UTF-8 after {} bytes of it", error.valid_up_to()))),
+        }
+    }
+
+    #[cold]
+    fn cut(&self) -> WireError {
+        bad(format!("it ends inside the field at byte {}", self.at))
+    }
+}
+
+#[inline]
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        // Cut to its low bits on purpose.
+        #[allow(clippy::cast_possible_truncation)]
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    #[allow(clippy::cast_possible_truncation)]
+    out.push(value as u8);
+}
+
+#[inline]
+fn put_number(out: &mut Vec<u8>, field: u64, value: u64) {
+    if value != 0 {
+        put_varint(out, field << 3 | VARINT);
+        put_varint(out, value);
+    }
+}
+
+/// Negative numbers are extended to 64 bits, as Protobuf says for `int32`.
+#[inline]
+fn put_i32(out: &mut Vec<u8>, field: u64, value: i32) {
+    put_number(out, field, i64::from(value).cast_unsigned());
+}
+
+#[inline]
+fn put_text(out: &mut Vec<u8>, field: u64, text: &str) {
+    if !text.is_empty() {
+        put_varint(out, field << 3 | BYTES);
+        put_varint(out, text.len() as u64);
+        out.extend_from_slice(text.as_bytes());
+    }
+}

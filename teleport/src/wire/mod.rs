@@ -1,0 +1,49 @@
+//! The Teleport 2.0 wire format: bytes to packets and back, without I/O.
+//!
+//! ```text
+//! HeaderLength u32 | HeaderCodecId u8 | Header | BodyLength u32 | BodyCodecId u8 | Body
+//! ```
+//!
+//! Both lengths are big-endian and count the one byte of the codec id. A packet without a body has the length 0
+//! and no codec id.
+//!
+//! # Examples
+//!
+//! ```
+//! use teleport::wire::{self, Body, Header, HeaderCodecs, Kind, Limits, PacketId};
+//!
+//! let (codecs, limits) = (HeaderCodecs::default(), Limits::default());
+//! let header = Header::new(PacketId::Sequence(7), Kind::PULL, "/add");
+//! let body = Body::Payload { codec: b'j', payload: b"[2,3]" };
+//!
+//! let mut bytes = Vec::new();
+//! wire::write(&mut bytes, &codecs, b'p', &header, body, &limits)?;
+//!
+//! let (packet, length) = wire::read(&bytes, &codecs, &limits)?.expect("the packet is whole");
+//! assert_eq!(length, bytes.len());
+//! assert_eq!(packet.header, header);
+//! assert_eq!(packet.body.payload(), b"[2,3]");
+//! # Ok::<(), teleport::wire::WireError>(())
+//! ```
+
+mod error;
+mod frame;
+mod header;
+mod header_codec;
+mod header_json;
+mod header_protobuf;
+mod id;
+mod limits;
+mod packet;
+mod uri;
+
+pub use error::WireError;
+pub use frame::{Body, Frame, FrameParts, split, write, write_head};
+pub use header::{Header, Kind};
+pub use header_codec::{HeaderCodec, HeaderCodecs};
+pub use header_json::JsonHeader;
+pub use header_protobuf::ProtobufHeader;
+pub use id::{IdFormat, PacketId};
+pub use limits::Limits;
+pub use packet::{Packet, PacketRef, RawBody, read};
+pub use uri::Uri;

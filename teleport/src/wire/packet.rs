@@ -1,0 +1,282 @@
+//! Whole packets, borrowed and owned.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::error::WireError;
+use super::frame::{Frame, FrameParts, split};
+use super::header::{Header, Kind};
+use super::header_codec::HeaderCodecs;
+use super::id::PacketId;
+use super::limits::Limits;
+
+/// Body of a packet as it travels: codec id and payload, or nothing. Still compressed where the header says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawBody<'a>(&'a [u8]);
+
+impl<'a> RawBody<'a> {
+    /// A body from its bytes, codec id included.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        RawBody(bytes)
+    }
+
+    /// All bytes, codec id included.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// Whether there is no body.
+    #[must_use]
+    pub const fn is_none(self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Id of the codec; 0 where there is no body.
+    #[must_use]
+    pub fn codec(self) -> u8 {
+        self.0.first().copied().unwrap_or_default()
+    }
+
+    /// The bytes behind the codec id.
+    #[must_use]
+    pub fn payload(self) -> &'a [u8] {
+        self.0.get(1..).unwrap_or_default()
+    }
+}
+
+/// A packet that borrows from the buffer it was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PacketRef<'a> {
+    /// The header.
+    pub header: Header<'a>,
+    /// Id of the codec that the header came in.
+    pub header_codec: u8,
+    /// The body.
+    pub body: RawBody<'a>,
+}
+
+impl<'a> PacketRef<'a> {
+    /// Reads the packet that [`split()`] found in `buf`.
+    ///
+    /// # Errors
+    ///
+    /// Where the header can't be read.
+    ///
+    /// # Panics
+    ///
+    /// Where `parts` are not of this buffer.
+    #[inline]
+    pub fn from_parts(buf: &'a [u8], parts: &FrameParts, codecs: &HeaderCodecs) -> Result<Self, WireError> {
+        let header = codecs.decode(parts.header_codec, &buf[parts.header.clone()])?;
+        Ok(PacketRef { header, header_codec: parts.header_codec, body: RawBody(&buf[parts.body.clone()]) })
+    }
+}
+
+/// Reads the packet at the front of `buf`, and tells its length; `None` where it is not whole yet.
+///
+/// # Errors
+///
+/// Bytes that are no packet, a size over its limit, a header that can't be read.
+pub fn read<'a>(
+    buf: &'a [u8],
+    codecs: &HeaderCodecs,
+    limits: &Limits,
+) -> Result<Option<(PacketRef<'a>, usize)>, WireError> {
+    match split(buf, limits)? {
+        Frame::Incomplete { .. } => Ok(None),
+        Frame::Complete(parts) => Ok(Some((PacketRef::from_parts(buf, &parts, codecs)?, parts.len))),
+    }
+}
+
+/// A packet that owns its bytes, all in one buffer.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    buf: Vec<u8>,
+    id: Id,
+    uri: Span,
+    status: Span,
+    body: Span,
+    kind: Kind,
+    gzip: i32,
+    code: i32,
+    header_codec: u8,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Id {
+    Sequence(u64),
+    Text(Span),
+}
+
+/// A range of the buffer.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+impl From<Span> for Range<usize> {
+    fn from(span: Span) -> Self {
+        span.start..span.end
+    }
+}
+
+impl Packet {
+    /// Takes a buffer that begins with one whole packet, without copying it.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`], and where the packet is not whole.
+    pub fn from_frame(mut buf: Vec<u8>, codecs: &HeaderCodecs, limits: &Limits) -> Result<Packet, WireError> {
+        let Some((packet, _)) = read(&buf, codecs, limits)? else {
+            return Err(WireError::frame("the packet is not whole"));
+        };
+        // Texts that had to be unescaped stand in no buffer yet: they are put behind the packet.
+        let mut unescaped = String::new();
+        let end = buf.len();
+        let mut place = |text: &Cow<'_, str>| match text {
+            Cow::Borrowed(text) => span_in(&buf, text.as_bytes()),
+            Cow::Owned(text) => {
+                let start = end + unescaped.len();
+                unescaped.push_str(text);
+                Span { start, end: start + text.len() }
+            }
+        };
+        let PacketRef { header, header_codec, body } = &packet;
+        let id = match &header.id {
+            PacketId::Sequence(number) => Id::Sequence(*number),
+            PacketId::Text(text) => Id::Text(place(text)),
+        };
+        let (uri, status, body) = (place(&header.uri), place(&header.status), span_in(&buf, body.0));
+        let (kind, gzip, code, header_codec) = (header.kind, header.gzip, header.code, *header_codec);
+        buf.extend_from_slice(unescaped.as_bytes());
+        Ok(Packet { buf, id, uri, status, body, kind, gzip, code, header_codec })
+    }
+
+    /// Copies a packet into `buf`, whose content is forgotten; a buffer used before saves the allocation.
+    #[inline]
+    #[must_use]
+    pub fn copy_from(packet: &PacketRef<'_>, mut buf: Vec<u8>) -> Packet {
+        buf.clear();
+        let mut put = |bytes: &[u8]| {
+            let start = buf.len();
+            buf.extend_from_slice(bytes);
+            Span { start, end: buf.len() }
+        };
+        let header = &packet.header;
+        let id = match &header.id {
+            PacketId::Sequence(number) => Id::Sequence(*number),
+            PacketId::Text(text) => Id::Text(put(text.as_bytes())),
+        };
+        let (uri, status, body) =
+            (put(header.uri.as_bytes()), put(header.status.as_bytes()), put(packet.body.as_bytes()));
+        Packet {
+            buf,
+            id,
+            uri,
+            status,
+            body,
+            kind: header.kind,
+            gzip: header.gzip,
+            code: header.code,
+            header_codec: packet.header_codec,
+        }
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> PacketId<'_> {
+        match self.id {
+            Id::Sequence(number) => PacketId::Sequence(number),
+            Id::Text(span) => PacketId::Text(self.text(span).into()),
+        }
+    }
+
+    /// Pull, reply or push.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Path and query, still escaped.
+    #[must_use]
+    pub fn uri(&self) -> &str {
+        self.text(self.uri)
+    }
+
+    /// Gzip level of the body; 0 is none.
+    #[must_use]
+    pub fn gzip(&self) -> i32 {
+        self.gzip
+    }
+
+    /// Status code.
+    #[must_use]
+    pub fn code(&self) -> i32 {
+        self.code
+    }
+
+    /// Status text.
+    #[must_use]
+    pub fn status(&self) -> &str {
+        self.text(self.status)
+    }
+
+    /// Id of the codec that the header came in.
+    #[must_use]
+    pub fn header_codec(&self) -> u8 {
+        self.header_codec
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> RawBody<'_> {
+        RawBody(&self.buf[Range::from(self.body)])
+    }
+
+    /// The whole header.
+    #[must_use]
+    pub fn header(&self) -> Header<'_> {
+        Header {
+            id: self.id(),
+            kind: self.kind,
+            uri: self.uri().into(),
+            gzip: self.gzip,
+            code: self.code,
+            status: self.status().into(),
+        }
+    }
+
+    /// Puts another body in place of the one that came, such as the inflated one. The header stays.
+    pub fn set_body(&mut self, codec: u8, payload: &[u8]) {
+        if self.body.end == self.buf.len() {
+            self.buf.truncate(self.body.start);
+        }
+        let start = self.buf.len();
+        self.buf.push(codec);
+        self.buf.extend_from_slice(payload);
+        self.body = Span { start, end: self.buf.len() };
+    }
+
+    /// The buffer, to be used again.
+    #[must_use]
+    pub fn into_buf(self) -> Vec<u8> {
+        self.buf
+    }
+
+    fn text(&self, span: Span) -> &str {
+        // It was a `str` when it was put there.
+        std::str::from_utf8(&self.buf[Range::from(span)]).unwrap_or_default()
+    }
+}
+
+/// Where `part`, a slice of `whole`, stands in it.
+fn span_in(whole: &[u8], part: &[u8]) -> Span {
+    if part.is_empty() {
+        return Span { start: 0, end: 0 };
+    }
+    let start = part.as_ptr().addr() - whole.as_ptr().addr();
+    Span { start, end: start + part.len() }
+}
