@@ -27,7 +27,7 @@ const RESERVED: u8 = 0xe0;
 
 /// A body that could not be compressed, or undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct GzipError {
+pub struct GzipError {
     problem: String,
     too_large: bool,
 }
@@ -35,7 +35,7 @@ pub(crate) struct GzipError {
 impl GzipError {
     /// Whether the body is over the limit when it is inflated.
     #[must_use]
-    pub(crate) fn is_too_large(&self) -> bool {
+    pub fn is_too_large(&self) -> bool {
         self.too_large
     }
 
@@ -60,7 +60,7 @@ impl std::error::Error for GzipError {}
 /// # Errors
 ///
 /// A level outside -2 to 9.
-pub(crate) fn deflate(level: i32, payload: &[u8], out: &mut Vec<u8>) -> Result<(), GzipError> {
+pub fn deflate(level: i32, payload: &[u8], out: &mut Vec<u8>) -> Result<(), GzipError> {
     let level = match level {
         -2 => 1,
         -1 => 6,
@@ -92,7 +92,7 @@ pub(crate) fn deflate(level: i32, payload: &[u8], out: &mut Vec<u8>) -> Result<(
 ///
 /// Bytes that are no gzip stream, one that is cut, one whose checksum or length is wrong, one with more behind it,
 /// and one that holds more than `most`. `out` may have a part of it then.
-pub(crate) fn inflate(bytes: &[u8], most: usize, out: &mut Vec<u8>) -> Result<(), GzipError> {
+pub fn inflate(bytes: &[u8], most: usize, out: &mut Vec<u8>) -> Result<(), GzipError> {
     let deflated = &bytes[header_length(bytes)?..];
     let mut decompress = DECOMPRESSOR.take().unwrap_or_else(|| Box::new(Decompress::new(false)));
     decompress.reset(false);

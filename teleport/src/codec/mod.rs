@@ -6,7 +6,7 @@
 
 mod bincode;
 mod error;
-pub(crate) mod gzip;
+pub mod gzip;
 mod guard;
 mod json;
 mod list;
@@ -16,7 +16,6 @@ mod protobuf;
 pub use bincode::Bincode;
 pub use error::{AnyError, CodecError};
 pub use guard::decode_guarded;
-pub(crate) use gzip::GzipError;
 pub use json::Json;
 pub use list::{CodecList, DecodeAny, EncodeAny};
 pub use plain::Plain;

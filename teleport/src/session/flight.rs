@@ -247,7 +247,7 @@ impl<'a> PushFlight<'a> {
 }
 
 /// Undoes the gzip of a reply's body, where it has one.
-pub(crate) fn inflate(packet: &mut Packet, most: u32) -> Result<(), crate::codec::GzipError> {
+pub(crate) fn inflate(packet: &mut Packet, most: u32) -> Result<(), gzip::GzipError> {
     if packet.gzip() == 0 || packet.body().payload().is_empty() {
         return Ok(());
     }
