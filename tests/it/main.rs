@@ -1,3 +1,5 @@
 //! Integration tests through the public face.
 
 mod layers;
+mod raw;
+mod service;

@@ -16,7 +16,7 @@ use super::inbound::Dispatch;
 use crate::error::{Closed, Initiator};
 use crate::router::Router;
 use crate::session::{Handle, Shared, now};
-use crate::socket::{Batch, Output, PacketReader, ReadError};
+use crate::socket::{Batch, Output, PacketReader, ReadError, Writer};
 
 /// Reads in one poll before other tasks get a turn.
 const READS_PER_POLL: usize = 16;
@@ -24,6 +24,7 @@ const READS_PER_POLL: usize = 16;
 pub(super) struct Driver {
     shared: Arc<Shared>,
     reader: PacketReader,
+    writer: Arc<dyn Writer>,
     dispatch: Dispatch,
     /// What is being written.
     output: Output,
@@ -55,11 +56,17 @@ struct Timer {
 }
 
 impl Driver {
-    pub(super) fn new(shared: Arc<Shared>, handle: Weak<Handle>, reader: PacketReader, router: Arc<Router>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        handle: Weak<Handle>,
+        (reader, writer): (PacketReader, Arc<dyn Writer>),
+        router: Arc<Router>,
+    ) -> Self {
         Driver {
             dispatch: Dispatch::new(shared.clone(), handle, router),
             shared,
             reader,
+            writer,
             output: Output::default(),
             timer: None,
             phase: Phase::Running,
@@ -86,7 +93,11 @@ impl Driver {
                 return self.poll_linger(cx);
             }
             let read = match self.poll_read(cx) {
-                Poll::Ready(Err(closed)) => return Poll::Ready(closed),
+                Poll::Ready(Err(closed)) => {
+                    // What was answered before the bad packet still goes out, as far as the connection takes it.
+                    let _ = self.poll_write(cx, Turn::Given);
+                    return Poll::Ready(closed);
+                }
                 read => read.is_ready(),
             };
             if let Poll::Ready(Err(closed)) = self.poll_write(cx, Turn::Owed) {
@@ -122,7 +133,7 @@ impl Driver {
         }
         drop(machine);
         // An error here means that the connection is gone, which lingering finds out as well.
-        let _ = ready!(self.shared.writer.poll_shutdown(cx));
+        let _ = ready!(self.writer.poll_shutdown(cx));
         self.phase = Phase::Lingering;
         Poll::Ready(None)
     }
@@ -183,10 +194,10 @@ impl Driver {
                     self.shared.room.notify_one();
                 }
                 if !more {
-                    return self.shared.writer.poll_flush(cx).map_err(|error| write_failed(&error));
+                    return self.writer.poll_flush(cx).map_err(|error| write_failed(&error));
                 }
             }
-            let writer = &self.shared.writer;
+            let writer = &self.writer;
             match ready!(self.output.with_slices(|slices| writer.poll_write(cx, slices))) {
                 Ok(0) => return Poll::Ready(Err(write_failed(&std::io::ErrorKind::WriteZero.into()))),
                 Ok(count) => self.output.advance(count),
@@ -254,6 +265,7 @@ impl Drop for Driver {
     fn drop(&mut self) {
         let reason = "the runtime that drove it was shut down";
         self.shared.close(Closed { initiator: Initiator::User, reason: reason.into() });
+        self.shared.forget_connection();
     }
 }
 

@@ -200,14 +200,14 @@ impl Inner {
         let (local, remote) = (connection.local_addr().clone(), connection.remote_addr().clone());
         let number = self.sessions_made.fetch_add(1, Ordering::Relaxed);
         let id = id.unwrap_or_else(|| format!("{remote}#{number}").into());
-        let shared = Arc::new(Shared::new(connection.writer, self.settings.clone(), local, remote));
+        let (reader, writer) = (PacketReader::new(connection.reader), connection.writer);
+        let shared = Arc::new(Shared::new(writer.clone(), self.settings.clone(), local, remote));
         let sessions: Weak<_> = Arc::downgrade(self.hub.sessions());
         let registry: Weak<dyn IdRegistry> = sessions.clone();
         let session = Session::new(shared.clone(), id, registry);
         self.hub.insert(&session, self.settings.limits.max_sessions)?;
         let handle = session.downgrade();
-        let driver =
-            Driver::new(shared.clone(), handle.clone(), PacketReader::new(connection.reader), self.router.clone());
+        let driver = Driver::new(shared.clone(), handle.clone(), (reader, writer), self.router.clone());
         tracing::debug!(target: "teleport", peer = %shared.remote, id = %session.id(), "session opened");
         tokio::spawn(async move {
             driver.await;

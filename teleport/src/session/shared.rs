@@ -15,7 +15,8 @@ use crate::socket::{Address, Writer};
 
 pub(crate) struct Shared {
     machine: Mutex<Machine>,
-    pub(crate) writer: Arc<dyn Writer>,
+    /// For writes in place; gone with the connection, which the driver holds as well.
+    writer: Mutex<Option<Arc<dyn Writer>>>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) local: Address,
     pub(crate) remote: Address,
@@ -29,7 +30,7 @@ impl Shared {
     pub(crate) fn new(writer: Arc<dyn Writer>, settings: Arc<Settings>, local: Address, remote: Address) -> Self {
         Shared {
             machine: Mutex::new(Machine::new()),
-            writer,
+            writer: Mutex::new(Some(writer)),
             settings,
             local,
             remote,
@@ -60,9 +61,14 @@ impl Shared {
         }
         let Some(bytes) = machine.lone_output() else { return };
         // An error is the driver's to find and to tell: the bytes stay.
-        if let Ok(count) = self.writer.try_write(bytes) {
+        if let Some(Ok(count)) = self.writer.lock().as_ref().map(|writer| writer.try_write(bytes)) {
             machine.written_in_place(count);
         }
+    }
+
+    /// Lets go of the connection, so that handles of a session that is over don't keep it open.
+    pub(crate) fn forget_connection(&self) {
+        *self.writer.lock() = None;
     }
 
     /// Lets one call that waits for room try again, where there is room or none will come.

@@ -1,0 +1,6 @@
+//! An `auto` trait has no methods.
+
+#[teleport::service]
+pub auto trait Arith {}
+
+fn main() {}
