@@ -15,7 +15,8 @@ impl RawPeer {
     /// Connects to a peer; the peer's session too.
     pub async fn connect(peer: &Peer) -> (Self, Session) {
         let (near, far) = tokio::io::duplex(64 * 1024);
-        let session = peer.attach(Connection::from_stream(far, "test://peer", "test://raw")).await.expect("attached");
+        let session =
+            peer.attach(Connection::from_stream(far, "test://peer", "test://raw")).await.expect("attached");
         (RawPeer { stream: near, received: Vec::new() }, session)
     }
 
@@ -43,7 +44,9 @@ impl RawPeer {
     pub async fn try_receive(&mut self) -> Option<Packet> {
         let (codecs, limits) = (HeaderCodecs::default(), Limits::default().with_max_body(u32::MAX));
         loop {
-            if let Some((_, length)) = wire::read(&self.received, &codecs, &limits).expect("the peer sends packets") {
+            if let Some((_, length)) =
+                wire::read(&self.received, &codecs, &limits).expect("the peer sends packets")
+            {
                 let rest = self.received.split_off(length);
                 let frame = std::mem::replace(&mut self.received, rest);
                 return Some(Packet::from_frame(frame, &codecs, &limits).expect("a whole packet"));

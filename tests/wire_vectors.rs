@@ -105,8 +105,8 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn vectors() -> Vec<Vector> {
-    let path = std::env::var_os("TELEPORT_WIRE_VECTORS")
-        .map_or_else(|| fixture("go-v2.0.jsonl.gz"), PathBuf::from);
+    let path =
+        std::env::var_os("TELEPORT_WIRE_VECTORS").map_or_else(|| fixture("go-v2.0.jsonl.gz"), PathBuf::from);
     let vectors = read_lines(&path);
     assert!(!vectors.is_empty(), "{} has no vectors", path.display());
     vectors
@@ -152,7 +152,9 @@ fn every_packet_is_read_and_written_back() {
             .unwrap_or_else(|error| panic!("{name}: {error}"))
             .unwrap_or_else(|| panic!("{name}: incomplete"));
         assert_eq!(length, captured.len(), "{name}: the length");
-        let Ok(Frame::Complete(parts)) = wire::split(&captured, &limits) else { panic!("{name}: incomplete") };
+        let Ok(Frame::Complete(parts)) = wire::split(&captured, &limits) else {
+            panic!("{name}: incomplete")
+        };
         assert_eq!(parts.header.len() + 1, vector.header_length as usize, "{name}: the header's length");
         assert_eq!(parts.body.len(), vector.body_length as usize, "{name}: the body's length");
         check(vector, &packet);
@@ -184,7 +186,9 @@ fn every_packet_is_read_and_written_back() {
                 let (again, _) = wire::read(&ours, &codecs, &limits).unwrap().expect("whole");
                 check(vector, &again);
                 round_trips += 1;
-                *skipped.entry("gzip: bytes depend on the compressor, so round-tripped instead").or_default() += 1;
+                *skipped
+                    .entry("gzip: bytes depend on the compressor, so round-tripped instead")
+                    .or_default() += 1;
                 continue;
             }
         }
@@ -228,7 +232,9 @@ fn packets_that_share_a_connection_are_read_from_one_stream() {
         for &byte in &all {
             buffer.push(byte);
             match wire::split(&buffer, &limits).unwrap() {
-                Frame::Incomplete { total } => assert!(total > buffer.len(), "{name:?}: asks for what it has"),
+                Frame::Incomplete { total } => {
+                    assert!(total > buffer.len(), "{name:?}: asks for what it has")
+                }
                 Frame::Complete(parts) => {
                     assert_eq!(parts.len, buffer.len());
                     ends += 1;
@@ -256,7 +262,11 @@ fn what_the_original_writes_wrongly_does_no_harm() {
                     rest = &rest[length..];
                     if packet.header.gzip != 0 {
                         let mut payload = Vec::new();
-                        println!("{}: {:?}", bug.name, gzip::inflate(packet.body.payload(), 1 << 20, &mut payload));
+                        println!(
+                            "{}: {:?}",
+                            bug.name,
+                            gzip::inflate(packet.body.payload(), 1 << 20, &mut payload)
+                        );
                     }
                 }
                 Ok(None) => panic!("{}: captured whole, read as incomplete", bug.name),

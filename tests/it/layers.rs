@@ -68,7 +68,8 @@ fn check(module: &str, path: &Path, wrong: &mut Vec<String>) -> usize {
         }
         return count;
     }
-    let own = floor(module).unwrap_or_else(|| panic!("the module {module} stands on no floor: add it to FLOORS"));
+    let own =
+        floor(module).unwrap_or_else(|| panic!("the module {module} stands on no floor: add it to FLOORS"));
     let source = fs::read_to_string(path).expect("a source file can be read");
     let file = syn::parse_file(&source).expect("a source file can be parsed");
     let mut named = Named::default();

@@ -1,5 +1,7 @@
 //! Integration tests through the public face.
 
 mod layers;
+mod peer;
 mod raw;
 mod service;
+mod session;

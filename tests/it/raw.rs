@@ -74,7 +74,8 @@ async fn an_unknown_route_is_404() {
 
 #[tokio::test]
 async fn a_uri_that_can_not_be_unescaped_is_400() {
-    refused(&desk(), "/a%zz", Body::None, Code::BAD_REQUEST, "invalid escape \"%zz\" in the uri \"/a%zz\"").await;
+    refused(&desk(), "/a%zz", Body::None, Code::BAD_REQUEST, "invalid escape \"%zz\" in the uri \"/a%zz\"")
+        .await;
 }
 
 #[tokio::test]
@@ -112,11 +113,19 @@ async fn a_panic_is_500_whether_at_once_or_later() {
 async fn a_body_over_the_limit_names_it_and_is_skipped() {
     let peer = desk_with(Limits::default().with_max_body(1000));
     let big = format!("\"{}\"", "a".repeat(300_000));
-    refused(&peer, "/desk/double", json(&big), Code::TOO_LARGE, "over the limit of 1000 (setting `limits.max_body`)").await;
+    refused(
+        &peer,
+        "/desk/double",
+        json(&big),
+        Code::TOO_LARGE,
+        "over the limit of 1000 (setting `limits.max_body`)",
+    )
+    .await;
     // One byte below, at, and above the limit: the codec id counts.
     for (length, fits) in [(998, true), (999, true), (1000, false)] {
         let (mut raw, _session) = RawPeer::connect(&peer).await;
-        raw.pull("1", "/desk/shout", Body::Payload { codec: b's', payload: "a".repeat(length).as_bytes() }).await;
+        raw.pull("1", "/desk/shout", Body::Payload { codec: b's', payload: "a".repeat(length).as_bytes() })
+            .await;
         let reply = raw.receive().await;
         assert_eq!(reply.code() == 200, fits, "{length}: {} {}", reply.code(), reply.status());
     }
@@ -126,7 +135,14 @@ async fn a_body_over_the_limit_names_it_and_is_skipped() {
 async fn a_uri_over_the_limit_names_it() {
     let peer = desk_with(Limits::default().with_max_uri(20));
     let uri = format!("/{}", "u".repeat(20));
-    refused(&peer, &uri, Body::None, Code::BAD_REQUEST, "a uri of 21 bytes is over the limit of 20 (setting `limits.max_uri`)").await;
+    refused(
+        &peer,
+        &uri,
+        Body::None,
+        Code::BAD_REQUEST,
+        "a uri of 21 bytes is over the limit of 20 (setting `limits.max_uri`)",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -139,7 +155,11 @@ async fn an_inflated_body_over_the_limit_names_it() {
     raw.send_packet(&header, Body::Payload { codec: b'j', payload: &bomb }).await;
     let reply = raw.receive().await;
     assert_eq!(reply.code(), 413);
-    assert!(reply.status().contains("1000 bytes when it is inflated (setting `limits.max_inflated`)"), "{}", reply.status());
+    assert!(
+        reply.status().contains("1000 bytes when it is inflated (setting `limits.max_inflated`)"),
+        "{}",
+        reply.status()
+    );
     let header = Header { gzip: 1, ..header };
     raw.send_packet(&header, Body::Payload { codec: b'j', payload: b"no gzip at all" }).await;
     assert_eq!(raw.receive().await.code(), 400);
@@ -165,16 +185,33 @@ async fn other_calls_are_untouched_by_bad_ones() {
     let mut replies = Vec::new();
     for _ in 0..7 {
         let reply = raw.receive().await;
-        replies.push((reply.id().to_string(), reply.code(), String::from_utf8_lossy(reply.body().payload()).into_owned()));
+        replies.push((
+            reply.id().to_string(),
+            reply.code(),
+            String::from_utf8_lossy(reply.body().payload()).into_owned(),
+        ));
     }
-    let expected = [("1", 200, "2"), ("2", 404, ""), ("3", 200, "4"), ("4", 500, ""), ("5", 400, ""), ("6", 200, "6"), ("7", 200, "")];
+    let expected = [
+        ("1", 200, "2"),
+        ("2", 404, ""),
+        ("3", 200, "4"),
+        ("4", 500, ""),
+        ("5", 400, ""),
+        ("6", 200, "6"),
+        ("7", 200, ""),
+    ];
     assert_eq!(replies, expected.map(|(id, code, body)| (id.to_owned(), code, body.to_owned())));
 }
 
 #[tokio::test]
 async fn a_reply_mirrors_the_id_format_the_header_codec_and_the_codecs_of_its_pull() {
     let (mut raw, _session) = RawPeer::connect(&desk()).await;
-    let ids = [PacketId::Sequence(0), PacketId::Sequence(u64::MAX), PacketId::Text("é\"\n".into()), PacketId::Text("".into())];
+    let ids = [
+        PacketId::Sequence(0),
+        PacketId::Sequence(u64::MAX),
+        PacketId::Text("é\"\n".into()),
+        PacketId::Text("".into()),
+    ];
     for header_codec in *b"pj" {
         for id in &ids {
             for (codec, payload, doubled) in [(b'j', &b"4"[..], &b"8"[..]), (b'b', &[8], &[16])] {
@@ -182,8 +219,12 @@ async fn a_reply_mirrors_the_id_format_the_header_codec_and_the_codecs_of_its_pu
                 raw.send(&packet(header_codec, &header, Body::Payload { codec, payload })).await;
                 let reply = raw.receive().await;
                 // An empty text is left out, and then reads as the number 0.
-                let expected = if *id == PacketId::Text("".into()) { PacketId::Sequence(0) } else { id.clone() };
-                assert_eq!((reply.id(), reply.uri(), reply.header_codec()), (expected, "/desk/double?a=b", header_codec));
+                let expected =
+                    if *id == PacketId::Text("".into()) { PacketId::Sequence(0) } else { id.clone() };
+                assert_eq!(
+                    (reply.id(), reply.uri(), reply.header_codec()),
+                    (expected, "/desk/double?a=b", header_codec)
+                );
                 assert_eq!((reply.code(), reply.status(), reply.gzip()), (200, "OK", 0));
                 assert_eq!((reply.body().codec(), reply.body().payload()), (codec, doubled));
             }
@@ -234,7 +275,8 @@ async fn both_numbers_of_a_push_are_read_and_neither_is_answered() {
 async fn a_packet_of_unknown_type_is_never_answered() {
     let (mut raw, _session) = RawPeer::connect(&desk()).await;
     for kind in [0, 5, -1, i32::MAX] {
-        raw.send_packet(&Header::new(PacketId::Sequence(1), Kind::new(kind), "/desk/double"), json("1")).await;
+        raw.send_packet(&Header::new(PacketId::Sequence(1), Kind::new(kind), "/desk/double"), json("1"))
+            .await;
     }
     // A reply to nobody's pull is dropped as well.
     raw.send_packet(&Header::new(PacketId::Sequence(1), Kind::REPLY, "/desk/double"), json("1")).await;

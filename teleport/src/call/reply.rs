@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde::de::value::{BytesDeserializer, StrDeserializer};
 
-use crate::codec::{AnyError, Bincode, CodecError, Codec, Decode, DecodeAny, DecodeLimits, Json, Plain};
+use crate::codec::{AnyError, Bincode, Codec, CodecError, Decode, DecodeAny, DecodeLimits, Json, Plain};
 use crate::error::{Delivery, Error, Result};
 use crate::wire::Packet;
 

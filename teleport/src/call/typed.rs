@@ -75,7 +75,8 @@ where
     M::Codecs: for<'de> DecodeAny<'de, R>,
 {
     let body = packet.body();
-    <M::Codecs as DecodeAny<'_, R>>::decode(body.codec(), body.payload(), limits).map_err(|error| Error::decode(&error))
+    <M::Codecs as DecodeAny<'_, R>>::decode(body.codec(), body.payload(), limits)
+        .map_err(|error| Error::decode(&error))
 }
 
 /// A pull that a generated client is about to make: set options, then `.await` it.

@@ -57,7 +57,12 @@ impl fmt::Display for AnyError {
         match self {
             AnyError::Unsupported { id, supported } => {
                 let id = char::from(*id);
-                write!(f, "the body codec {id:?} ({}) is not supported here; supported are {}", u32::from(id), supported.join(", "))
+                write!(
+                    f,
+                    "the body codec {id:?} ({}) is not supported here; supported are {}",
+                    u32::from(id),
+                    supported.join(", ")
+                )
             }
             AnyError::Codec(error) => fmt::Display::fmt(error, f),
         }

@@ -7,7 +7,10 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess,
+    Visitor,
+};
 
 use super::DecodeLimits;
 
@@ -73,7 +76,10 @@ impl Bounds {
 
     #[cold]
     fn too_deep<E: Error>(&self) -> E {
-        E::custom(format_args!("values are nested deeper than {} levels (setting `limits.max_depth`)", self.max_depth))
+        E::custom(format_args!(
+            "values are nested deeper than {} levels (setting `limits.max_depth`)",
+            self.max_depth
+        ))
     }
 }
 
@@ -367,7 +373,8 @@ mod tests {
     #[test]
     fn json_keeps_a_depth_below_its_own() {
         let limits = DecodeLimits::default().with_max_depth(3);
-        let decode = |json: &str| <Json as Decode<'_, serde_json::Value>>::decode(json.as_bytes(), &limits).map(drop);
+        let decode =
+            |json: &str| <Json as Decode<'_, serde_json::Value>>::decode(json.as_bytes(), &limits).map(drop);
         assert!(decode("[[[1]]]").is_ok());
         assert!(decode("[[[[1]]]]").unwrap_err().to_string().contains("limits.max_depth"));
         assert!(decode("[1] 2").is_err(), "what follows is not ignored");

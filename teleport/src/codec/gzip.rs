@@ -112,7 +112,9 @@ fn inflate_all(
         let have = out.len() - start;
         if have > most {
             return Err(GzipError {
-                problem: format!("the body is over the limit of {most} bytes when it is inflated (setting `limits.max_inflated`)"),
+                problem: format!(
+                    "the body is over the limit of {most} bytes when it is inflated (setting `limits.max_inflated`)"
+                ),
                 too_large: true,
             });
         }

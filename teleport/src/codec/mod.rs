@@ -6,8 +6,8 @@
 
 mod bincode;
 mod error;
-pub mod gzip;
 mod guard;
+pub mod gzip;
 mod json;
 mod list;
 mod plain;

@@ -57,7 +57,11 @@ impl Encode<()> for Plain {
 
 impl Decode<'_, ()> for Plain {
     fn decode(bytes: &[u8], _: &DecodeLimits) -> Result<(), CodecError> {
-        if bytes.is_empty() { Ok(()) } else { Err(CodecError::new(Plain::NAME, "a body came where none is expected")) }
+        if bytes.is_empty() {
+            Ok(())
+        } else {
+            Err(CodecError::new(Plain::NAME, "a body came where none is expected"))
+        }
     }
 }
 

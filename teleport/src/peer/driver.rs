@@ -147,7 +147,9 @@ impl Driver {
             return Poll::Pending;
         }
         let (dispatch, output) = (&mut self.dispatch, &mut self.output);
-        let batch = self.reader.poll_batch(cx, &self.shared.settings.wire, &mut |arrival| dispatch.handle(arrival, output));
+        let batch = self
+            .reader
+            .poll_batch(cx, &self.shared.settings.wire, &mut |arrival| dispatch.handle(arrival, output));
         let batch = match batch {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(batch) => batch,
@@ -169,7 +171,8 @@ impl Driver {
 
     /// The other side sends no more: its pulls are still answered, ours never will be.
     fn remote_ended(&mut self) {
-        let closed = Closed { initiator: Initiator::Remote, reason: "the other side closed the connection".into() };
+        let closed =
+            Closed { initiator: Initiator::Remote, reason: "the other side closed the connection".into() };
         let mut woken = Vec::new();
         self.shared.machine().end_pulls(&closed, &mut woken);
         woken.into_iter().for_each(Waker::wake);
@@ -211,7 +214,9 @@ impl Driver {
             self.timer = None;
             return Poll::Pending;
         };
-        let timer = self.timer.get_or_insert_with(|| Timer { at, sleep: Box::pin(tokio::time::sleep_until(at.into())) });
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Timer { at, sleep: Box::pin(tokio::time::sleep_until(at.into())) });
         if timer.at != at {
             timer.at = at;
             timer.sleep.as_mut().reset(at.into());
@@ -271,8 +276,12 @@ impl Drop for Driver {
 
 fn read_failed(error: ReadError) -> Closed {
     let (initiator, reason) = match error {
-        ReadError::Io(error) => (Initiator::Remote, format!("the connection was lost while reading: {error}")),
-        ReadError::Wire(error) => (Initiator::Remote, format!("the other side sent what is no packet: {error}")),
+        ReadError::Io(error) => {
+            (Initiator::Remote, format!("the connection was lost while reading: {error}"))
+        }
+        ReadError::Wire(error) => {
+            (Initiator::Remote, format!("the other side sent what is no packet: {error}"))
+        }
         ReadError::Cut { have, needed } => (
             Initiator::Remote,
             format!("the connection ended inside a packet, after {have} of at least {needed} bytes"),

@@ -110,7 +110,9 @@ impl SessionHub {
         let id = session.id();
         let mut sessions = self.sessions.by_id.lock();
         if sessions.len() >= most as usize {
-            return Err(Error::limit(format!("the peer has {most} sessions already (setting `limits.max_sessions`)")));
+            return Err(Error::limit(format!(
+                "the peer has {most} sessions already (setting `limits.max_sessions`)"
+            )));
         }
         match sessions.get(&id) {
             Some(other) => Err(taken(&id, other)),

@@ -56,7 +56,9 @@ impl Dispatch {
         match arrival {
             Arrival::Borrowed(bytes, parts) => {
                 let packet = PacketRef::from_parts(bytes, &parts, &self.shared.settings.headers.codecs)?;
-                self.packet(&packet.header, packet.header_codec, out, || Packet::copy_from(&packet, buffer::take()));
+                self.packet(&packet.header, packet.header_codec, out, || {
+                    Packet::copy_from(&packet, buffer::take())
+                });
             }
             Arrival::Owned(bytes) => {
                 let settings = &self.shared.settings;
@@ -75,7 +77,13 @@ impl Dispatch {
         Ok(if full { Flow::Pause } else { Flow::Continue })
     }
 
-    fn packet(&mut self, header: &Header<'_>, header_codec: u8, out: &mut Output, packet: impl FnOnce() -> Packet) {
+    fn packet(
+        &mut self,
+        header: &Header<'_>,
+        header_codec: u8,
+        out: &mut Output,
+        packet: impl FnOnce() -> Packet,
+    ) {
         if header.kind.is_reply() {
             return self.reply(header, packet);
         }
@@ -83,11 +91,13 @@ impl Dispatch {
             return self.unknown_type(header);
         }
         let shared = &self.shared;
-        let refuse = |status: Status, out: &mut Output| write_status(shared, header, header_codec, &status, out);
+        let refuse =
+            |status: Status, out: &mut Output| write_status(shared, header, header_codec, &status, out);
         let most = shared.settings.limits.max_uri;
         if header.uri.len() > most as usize {
             let bytes = header.uri.len();
-            let text = format!("a uri of {bytes} bytes is over the limit of {most} (setting `limits.max_uri`)");
+            let text =
+                format!("a uri of {bytes} bytes is over the limit of {most} (setting `limits.max_uri`)");
             return refuse(Status::bad_request(text), out);
         }
         let session = Session::upgrade(&self.handle).filter(Session::is_open);

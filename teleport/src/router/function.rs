@@ -107,7 +107,11 @@ where
     )
 }
 
-fn bound<T, R, A, H, F>(bind: fn(&Context) -> Result<T, Status>, wrap: fn(R) -> A, handler: H) -> Arc<dyn Handler>
+fn bound<T, R, A, H, F>(
+    bind: fn(&Context) -> Result<T, Status>,
+    wrap: fn(R) -> A,
+    handler: H,
+) -> Arc<dyn Handler>
 where
     T: Send + 'static,
     R: 'static,
@@ -143,7 +147,9 @@ impl<R: Serialize + Send + 'static> Answer for SerdeAnswer<R> {
             return Ok(Some(Plain::ID));
         }
         if codec == Bincode::ID {
-            return Bincode::encode(&self.0, out).map(|()| Some(Bincode::ID)).map_err(|error| error.to_string());
+            return Bincode::encode(&self.0, out)
+                .map(|()| Some(Bincode::ID))
+                .map_err(|error| error.to_string());
         }
         Json::encode(&self.0, out).map(|()| Some(Json::ID)).map_err(|error| error.to_string())
     }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::reply::ReplyBody;
 use crate::buffer;
-use crate::codec::{CodecList, Codec, EncodeAny, gzip};
+use crate::codec::{Codec, CodecList, EncodeAny, gzip};
 use crate::context::Context;
 use crate::session::{LARGE_BODY, Serving, Session, Shared, inflate};
 use crate::socket::Output;
@@ -73,7 +73,13 @@ where
         let limits = &session.shared().settings.decode;
         if let Err(error) = inflate(&mut packet, limits.max_inflated) {
             let code = if error.is_too_large() { Code::TOO_LARGE } else { Code::BAD_REQUEST };
-            return write_status(session.shared(), header, header_codec, &Status::new(code, error.to_string()), out);
+            return write_status(
+                session.shared(),
+                header,
+                header_codec,
+                &Status::new(code, error.to_string()),
+                out,
+            );
         }
         let cx = Context::new(session.clone(), packet);
         let future = match catch_unwind(AssertUnwindSafe(|| (self.make)(cx))) {
@@ -115,7 +121,10 @@ impl<H, F> FutureHandler<H, F> {
 
 type Panic = dyn std::any::Any + Send;
 
-fn poll_caught<F: Future>(slot: &mut Pin<Box<Option<F>>>, cx: &mut TaskContext<'_>) -> Poll<Result<F::Output, Box<Panic>>> {
+fn poll_caught<F: Future>(
+    slot: &mut Pin<Box<Option<F>>>,
+    cx: &mut TaskContext<'_>,
+) -> Poll<Result<F::Output, Box<Panic>>> {
     catch_unwind(AssertUnwindSafe(|| match slot.as_mut().as_pin_mut() {
         Some(future) => future.poll(cx).map(Ok),
         None => Poll::Pending,
@@ -171,7 +180,13 @@ fn log_panic(uri: &str, panic: &Panic) {
 }
 
 /// Writes a reply that has only a status. A push gets none.
-pub(crate) fn write_status(shared: &Shared, header: &Header<'_>, header_codec: u8, status: &Status, out: &mut Output) {
+pub(crate) fn write_status(
+    shared: &Shared,
+    header: &Header<'_>,
+    header_codec: u8,
+    status: &Status,
+    out: &mut Output,
+) {
     if header.kind.is_push() {
         tracing::debug!(target: "teleport", uri = %header.uri, %status, "a push was refused");
         return;
@@ -181,7 +196,11 @@ pub(crate) fn write_status(shared: &Shared, header: &Header<'_>, header_codec: u
         id: header.id.clone(),
         kind: Kind::REPLY,
         // One that is too long to be taken is too long to be sent back.
-        uri: if header.uri.len() <= settings.wire.max_uri as usize { (&*header.uri).into() } else { "".into() },
+        uri: if header.uri.len() <= settings.wire.max_uri as usize {
+            (&*header.uri).into()
+        } else {
+            "".into()
+        },
         gzip: header.gzip,
         code: status.code().number(),
         status: status.text().into(),
@@ -215,7 +234,12 @@ fn write_answer<A: Answer>(cx: &Context, answer: &Result<A, Status>, out: &mut O
     write_status(cx.session().shared(), &header, cx.header_codec(), &failed, out);
 }
 
-fn write_value<A: Answer>(cx: &Context, header: &Header<'_>, value: &A, out: &mut Output) -> Result<(), String> {
+fn write_value<A: Answer>(
+    cx: &Context,
+    header: &Header<'_>,
+    value: &A,
+    out: &mut Output,
+) -> Result<(), String> {
     let settings = &cx.session().shared().settings;
     let codecs = &settings.headers.codecs;
     let header_codec = cx.header_codec();
@@ -229,7 +253,8 @@ fn write_value<A: Answer>(cx: &Context, header: &Header<'_>, value: &A, out: &mu
         status: "OK".into(),
     };
     let write = |body: Body<'_>, out: &mut Output| {
-        wire::write(out.tail(), codecs, header_codec, &reply, body, &settings.wire).map_err(|error| error.to_string())
+        wire::write(out.tail(), codecs, header_codec, &reply, body, &settings.wire)
+            .map_err(|error| error.to_string())
     };
     if let Some(raw) = value.raw() {
         return write(Body::Raw(raw), out);

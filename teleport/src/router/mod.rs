@@ -7,7 +7,6 @@ mod routes;
 mod service;
 mod table;
 
-
 pub(crate) use handler::{Inbound, write_status};
 pub use reply::ReplyBody;
 pub use routes::{Group, Router};

@@ -102,7 +102,9 @@ impl<'a> Departure<'a> {
                             let room = shared.wait_for_room(deadline.map(|(at, _)| at));
                             *self = Departure::Waiting { body: body.take(), deadline: *deadline, room };
                         }
-                        Err(Refused::Closed(closed)) => return Poll::Ready(Err(Error::new(Kind::Closed(closed)))),
+                        Err(Refused::Closed(closed)) => {
+                            return Poll::Ready(Err(Error::new(Kind::Closed(closed))));
+                        }
                         Err(Refused::Wire(error)) => return Poll::Ready(Err(error.into())),
                     }
                 }
@@ -201,8 +203,12 @@ impl<'a> PullFlight<'a> {
                 );
                 Err(Error::limit(text).with_delivery(Delivery::Answered))
             }
-            Ended::Timeout(after) => Err(Error::new(Kind::Timeout(after)).with_delivery(Delivery::Unanswered)),
-            Ended::Closed(closed) => Err(Error::new(Kind::Closed(closed)).with_delivery(Delivery::Unanswered)),
+            Ended::Timeout(after) => {
+                Err(Error::new(Kind::Timeout(after)).with_delivery(Delivery::Unanswered))
+            }
+            Ended::Closed(closed) => {
+                Err(Error::new(Kind::Closed(closed)).with_delivery(Delivery::Unanswered))
+            }
         }
     }
 }

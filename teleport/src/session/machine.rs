@@ -375,18 +375,33 @@ impl Machine {
         }
     }
 
-    fn write(&mut self, settings: &Settings, id: u64, kind: Kind, packet: Outgoing<'_>) -> Result<(), WireError> {
+    fn write(
+        &mut self,
+        settings: &Settings,
+        id: u64,
+        kind: Kind,
+        packet: Outgoing<'_>,
+    ) -> Result<(), WireError> {
         let headers = &settings.headers;
         let mut digits = itoa::Buffer::new();
         let id = match headers.id_format {
             IdFormat::Sequence => PacketId::Sequence(id),
             _ => PacketId::Text(digits.format(id).into()),
         };
-        let header = Header { id, kind, uri: packet.uri.into(), gzip: packet.gzip, code: 0, status: "".into() };
+        let header =
+            Header { id, kind, uri: packet.uri.into(), gzip: packet.gzip, code: 0, status: "".into() };
         let tail = self.output.tail();
         match packet.body {
             Some((codec, payload)) if payload.len() >= LARGE_BODY => {
-                wire::write_head(tail, &headers.codecs, headers.codec, &header, codec, payload.len(), &settings.wire)?;
+                wire::write_head(
+                    tail,
+                    &headers.codecs,
+                    headers.codec,
+                    &header,
+                    codec,
+                    payload.len(),
+                    &settings.wire,
+                )?;
                 self.output.push_chunk(std::mem::take(payload));
                 Ok(())
             }

@@ -15,6 +15,6 @@ pub(crate) use handle::{Handle, IdRegistry};
 pub(crate) use machine::LARGE_BODY;
 pub(crate) use pending::Ended;
 pub(crate) use serving::Serving;
-pub use settings::{Limits, Timeouts};
 pub(crate) use settings::{Headers, Settings};
+pub use settings::{Limits, Timeouts};
 pub(crate) use shared::{Shared, now};

@@ -165,7 +165,9 @@ impl Pending {
     /// Two ids that differ in their low bits also differ in more of them, so no two meet in a larger table.
     fn resize(&mut self, size: usize) {
         let old = std::mem::take(&mut self.slots);
-        self.slots = std::iter::repeat_with(|| Slot { id: 0, deadline: None, state: SlotState::Free }).take(size).collect();
+        self.slots = std::iter::repeat_with(|| Slot { id: 0, deadline: None, state: SlotState::Free })
+            .take(size)
+            .collect();
         let mask = size as u64 - 1;
         for slot in old {
             if !matches!(slot.state, SlotState::Free) {
@@ -252,7 +254,10 @@ mod tests {
         let (early, late) =
             (pending.insert(Waker::noop().clone(), at(1)), pending.insert(Waker::noop().clone(), at(5)));
         let mut woken = Vec::new();
-        assert_eq!(pending.expire(start + Duration::from_secs(2), &mut woken), Some(start + Duration::from_secs(5)));
+        assert_eq!(
+            pending.expire(start + Duration::from_secs(2), &mut woken),
+            Some(start + Duration::from_secs(5))
+        );
         assert_eq!(woken.len(), 1);
         assert!(matches!(pending.take(early, Waker::noop()), Some(Ended::Timeout(_))));
         assert!(pending.is_waiting(late));

@@ -184,9 +184,8 @@ impl Settings {
             .with_max_header(limits.max_header)
             .with_max_body(limits.max_body)
             .with_max_uri(limits.max_uri);
-        let decode = DecodeLimits::default()
-            .with_max_inflated(limits.max_inflated)
-            .with_max_depth(limits.max_depth);
+        let decode =
+            DecodeLimits::default().with_max_inflated(limits.max_inflated).with_max_depth(limits.max_depth);
         Settings { limits, timeouts, wire, decode, headers }
     }
 }

@@ -27,7 +27,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(writer: Arc<dyn Writer>, settings: Arc<Settings>, local: Address, remote: Address) -> Self {
+    pub(crate) fn new(
+        writer: Arc<dyn Writer>,
+        settings: Arc<Settings>,
+        local: Address,
+        remote: Address,
+    ) -> Self {
         Shared {
             machine: Mutex::new(Machine::new()),
             writer: Mutex::new(Some(writer)),

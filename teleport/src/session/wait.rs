@@ -14,6 +14,8 @@ impl Shared {
     pub(crate) fn wait_for_room(&self, deadline: Option<Instant>) -> Room<'_> {
         let place = Place::take(self);
         Box::pin(async move {
+            // Named whole, so that it moves in here: by its field alone it would be dropped outside at once.
+            let place = place;
             let notified = place.0.room.notified();
             match deadline {
                 None => {

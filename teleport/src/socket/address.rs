@@ -52,7 +52,9 @@ impl FromStr for Endpoint {
 
 fn tcp(text: &str, rest: &str) -> Result<Endpoint, Error> {
     let Some((host, port)) = rest.rsplit_once(':') else {
-        return Err(Error::config(format!("address {text:?} has no port; write host:port, as 127.0.0.1:9090")));
+        return Err(Error::config(format!(
+            "address {text:?} has no port; write host:port, as 127.0.0.1:9090"
+        )));
     };
     if port.parse::<u16>().is_err() {
         return Err(Error::config(format!("address {text:?} has the port {port:?}; a port is 0 to 65535")));

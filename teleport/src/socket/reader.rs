@@ -77,7 +77,10 @@ pub(crate) enum ReadError {
     Io(io::Error),
     Wire(WireError),
     /// The connection ended in the middle of a packet: so many bytes of so many were there.
-    Cut { have: usize, needed: usize },
+    Cut {
+        have: usize,
+        needed: usize,
+    },
 }
 
 impl PacketReader {
@@ -109,7 +112,9 @@ impl PacketReader {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(error)) => Poll::Ready(Err(ReadError::Io(error))),
             Poll::Ready(Ok(0)) => Poll::Ready(self.end()),
-            Poll::Ready(Ok(_)) => Poll::Ready(self.hand_on(&scratch, limits, receive).map_err(ReadError::Wire)),
+            Poll::Ready(Ok(_)) => {
+                Poll::Ready(self.hand_on(&scratch, limits, receive).map_err(ReadError::Wire))
+            }
         };
         scratch.clear();
         SCRATCH_BUFFER.set(scratch);
@@ -129,7 +134,8 @@ impl PacketReader {
             self.partial.reserve_exact(missing.min(self.partial.len().max(RESERVE)));
         }
         let mut room = (&mut self.partial).limit(missing);
-        let count = ready!(poll_read_buf(Pin::new(&mut self.source), cx, &mut room)).map_err(ReadError::Io)?;
+        let count =
+            ready!(poll_read_buf(Pin::new(&mut self.source), cx, &mut room)).map_err(ReadError::Io)?;
         if count == 0 {
             return Poll::Ready(self.end());
         }

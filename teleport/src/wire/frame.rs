@@ -64,7 +64,12 @@ pub fn split(buf: &[u8], limits: &Limits) -> Result<Frame, WireError> {
         return Ok(Frame::Incomplete { total: len });
     }
     let header_codec = buf[LENGTH];
-    Ok(Frame::Complete(FrameParts { header_codec, header: LENGTH + 1..header_end, body: body_start..len, len }))
+    Ok(Frame::Complete(FrameParts {
+        header_codec,
+        header: LENGTH + 1..header_end,
+        body: body_start..len,
+        len,
+    }))
 }
 
 #[inline]
@@ -87,7 +92,9 @@ fn header_too_large(buf: &[u8], size: u32, limit: u32) -> WireError {
         _ => None,
     };
     match protocol {
-        Some(protocol) => WireError::frame(format!("they begin like {protocol}, and a Teleport peer listens here")),
+        Some(protocol) => {
+            WireError::frame(format!("they begin like {protocol}, and a Teleport peer listens here"))
+        }
         None => WireError::too_large("header", size.into(), limit, "limits.max_header"),
     }
 }
@@ -167,7 +174,8 @@ fn write_header(
     body_length: usize,
     limits: &Limits,
 ) -> Result<(), WireError> {
-    let too_large = |what, size: usize, limit, setting| WireError::too_large(what, size as u64, limit, setting);
+    let too_large =
+        |what, size: usize, limit, setting| WireError::too_large(what, size as u64, limit, setting);
     let body_length = match u32::try_from(body_length) {
         Ok(length) if length <= limits.max_body => length,
         _ => return Err(too_large("body", body_length, limits.max_body, "limits.max_body")),

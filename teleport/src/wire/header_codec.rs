@@ -50,13 +50,18 @@ impl HeaderCodecs {
     pub fn with(self, codec: impl HeaderCodec) -> Result<Self, WireError> {
         let (id, name) = (codec.id(), codec.name());
         if id == 0 {
-            return Err(WireError::codec(format!("the header codec {name:?} has the id 0, which means none")));
+            return Err(WireError::codec(format!(
+                "the header codec {name:?} has the id 0, which means none"
+            )));
         }
         if let Some(other) = self.get(id) {
             let other = other.name();
-            return Err(WireError::codec(format!("the header codecs {other:?} and {name:?} both have the id {id}")));
+            return Err(WireError::codec(format!(
+                "the header codecs {other:?} and {name:?} both have the id {id}"
+            )));
         }
-        let mut own: Vec<Arc<dyn HeaderCodec>> = self.own.iter().flat_map(|own| own.iter().cloned()).collect();
+        let mut own: Vec<Arc<dyn HeaderCodec>> =
+            self.own.iter().flat_map(|own| own.iter().cloned()).collect();
         own.push(Arc::new(codec));
         Ok(HeaderCodecs { own: Some(own.into()) })
     }

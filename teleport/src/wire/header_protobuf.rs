@@ -160,7 +160,9 @@ impl<'a> Reader<'a> {
     fn text(&mut self, field: &'static str) -> Result<Cow<'a, str>, WireError> {
         match std::str::from_utf8(self.bytes()?) {
             Ok(text) => Ok(Cow::Borrowed(text)),
-            Err(error) => Err(bad(format!("the {field} is not UTF-8 after {} bytes of it", error.valid_up_to()))),
+            Err(error) => {
+                Err(bad(format!("the {field} is not UTF-8 after {} bytes of it", error.valid_up_to())))
+            }
         }
     }
 
