@@ -2,12 +2,12 @@
 
 use teleport::wire::{self, Body, Header, HeaderCodecs, Kind, Limits, Packet, PacketId};
 use teleport::{Connection, Peer, Session};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 
 /// The other side of a session, as bytes.
 #[derive(Debug)]
-pub struct RawPeer {
-    stream: DuplexStream,
+pub struct RawPeer<S = DuplexStream> {
+    stream: S,
     received: Vec<u8>,
 }
 
@@ -17,9 +17,11 @@ impl RawPeer {
         let (near, far) = tokio::io::duplex(64 * 1024);
         let session =
             peer.attach(Connection::from_stream(far, "test://peer", "test://raw")).await.expect("attached");
-        (RawPeer { stream: near, received: Vec::new() }, session)
+        (RawPeer::new(near), session)
     }
+}
 
+impl<S: AsyncWrite + Unpin> RawPeer<S> {
     /// Sends these bytes.
     pub async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("the peer reads");
@@ -33,6 +35,18 @@ impl RawPeer {
     /// Sends a pull with this text id.
     pub async fn pull(&mut self, id: &str, uri: &str, body: Body<'_>) {
         self.send_packet(&Header::new(PacketId::Text(id.into()), Kind::PULL, uri), body).await;
+    }
+
+    /// Ends the direction to the peer.
+    pub async fn end(&mut self) {
+        self.stream.shutdown().await.expect("the peer still reads");
+    }
+}
+
+impl<S: AsyncRead + Unpin> RawPeer<S> {
+    /// The other side of a session that runs over `stream`.
+    pub fn new(stream: S) -> Self {
+        RawPeer { stream, received: Vec::new() }
     }
 
     /// The next packet; panics where the peer ends the connection instead.
@@ -56,11 +70,6 @@ impl RawPeer {
                 Ok(_) => {}
             }
         }
-    }
-
-    /// Ends the direction to the peer.
-    pub async fn end(&mut self) {
-        self.stream.shutdown().await.expect("the peer still reads");
     }
 }
 

@@ -82,7 +82,7 @@ impl Vector {
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
-    assert!(hex.len() % 2 == 0, "an odd number of hexadecimal digits");
+    assert!(hex.len().is_multiple_of(2), "an odd number of hexadecimal digits");
     let digits = hex.as_bytes().chunks_exact(2);
     digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
@@ -233,7 +233,7 @@ fn packets_that_share_a_connection_are_read_from_one_stream() {
             buffer.push(byte);
             match wire::split(&buffer, &limits).unwrap() {
                 Frame::Incomplete { total } => {
-                    assert!(total > buffer.len(), "{name:?}: asks for what it has")
+                    assert!(total > buffer.len(), "{name:?}: asks for what it has");
                 }
                 Frame::Complete(parts) => {
                     assert_eq!(parts.len, buffer.len());

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use teleport::{Json, Limits, Peer, Timeouts};
+use teleport_tests::RawPeer;
 use tokio::sync::mpsc;
 
 async fn echo() -> Peer {
@@ -145,6 +146,43 @@ async fn a_broadcast_reaches_every_session_and_tells_of_those_it_does_not() {
     }
     got.sort();
     assert_eq!(got, [0, 1, 2].map(|n| (n, "hello".to_owned())));
+}
+
+#[tokio::test]
+async fn a_broadcast_does_not_wait_for_one_that_does_not_read() {
+    let hub = Peer::builder().limits(Limits::default().with_max_queued(1000)).build().unwrap();
+    let (stuck, to_stuck) = RawPeer::connect(&hub).await;
+    // Fills the pipe and the output: the last push waits for room.
+    let text = "x".repeat(100_000);
+    to_stuck.push("/fill").body(&text).await.unwrap();
+    let (seen, mut lines) = mpsc::unbounded_channel();
+    let screen = Peer::builder()
+        .push("/news", move |_, line: String| {
+            seen.send(line).unwrap();
+            async {}
+        })
+        .unwrap()
+        .build()
+        .unwrap();
+    let _session = screen.connect(&hub).await.unwrap();
+    let sending = tokio::spawn({
+        let sessions = hub.sessions().clone();
+        async move { sessions.broadcast("/news", Json, &"y".repeat(2000)).await }
+    });
+    assert_eq!(lines.recv().await.unwrap().len(), 2000);
+    // One more: now the first one's output is full whatever was written of it.
+    let again = tokio::spawn({
+        let sessions = hub.sessions().clone();
+        async move { sessions.broadcast("/news", Json, "again").await }
+    });
+    assert_eq!(lines.recv().await.unwrap(), "again");
+    assert!(!again.is_finished(), "one session has no room");
+    drop(stuck);
+    sending.await.unwrap().unwrap();
+    let sent = again.await.unwrap().unwrap();
+    assert_eq!((sent.reached, sent.failed.len()), (1, 1));
+    assert_eq!(sent.failed[0].0, to_stuck.id());
+    assert!(sent.failed[0].1.is_closed(), "{}", sent.failed[0].1);
 }
 
 #[tokio::test]

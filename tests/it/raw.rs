@@ -247,6 +247,20 @@ async fn gzip_is_mirrored_and_a_flushed_stream_is_read() {
 }
 
 #[tokio::test]
+async fn a_gzip_level_that_nobody_knows_is_400() {
+    let (mut raw, _session) = RawPeer::connect(&desk()).await;
+    for (level, code) in [(i32::MIN, 400), (-3, 400), (-2, 200), (9, 200), (10, 400), (i32::MAX, 400)] {
+        let header =
+            Header { gzip: level, ..Header::new(PacketId::Sequence(1), Kind::PULL, "/desk/nothing") };
+        raw.send_packet(&header, Body::None).await;
+        let reply = raw.receive().await;
+        assert_eq!((reply.code(), reply.gzip()), (code, level), "{}", reply.status());
+        assert!(code == 200 || reply.status().contains("outside -2 to 9"), "{}", reply.status());
+    }
+    is_alive(&mut raw).await;
+}
+
+#[tokio::test]
 async fn both_numbers_of_a_push_are_read_and_neither_is_answered() {
     let (seen, mut pushes) = tokio::sync::mpsc::unbounded_channel();
     let peer = Peer::builder()

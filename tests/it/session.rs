@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use teleport::wire::{Body, Header, Kind};
+use teleport::wire::{Body, Header, Kind, PacketId};
 use teleport::{Connection, Delivery, Initiator, Limits, Peer, PeerBuilder, Session, Timeouts};
-use teleport_tests::{RawPeer, json};
+use teleport_tests::{RawPeer, json, packet};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 
@@ -373,6 +374,33 @@ async fn a_peer_that_does_not_read_holds_the_writer_back() {
         assert_eq!(raw.receive().await.uri(), "/flood");
     }
     pushing.await.unwrap();
+}
+
+/// The reader stops while too much waits to be written, and goes on when it is.
+#[tokio::test]
+async fn a_caller_that_does_not_read_is_read_again_when_it_does() {
+    let server = Peer::builder().pull("/echo", |_, text: String| async move { Ok(text) }).unwrap();
+    let server = server.limits(Limits::default().with_max_queued(10_000)).build().unwrap();
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let session = server.attach(Connection::from_stream(far, "test://peer", "test://raw")).await.unwrap();
+    let (near_reader, mut near_writer) = tokio::io::split(near);
+    let text = format!("\"{}\"", "x".repeat(1000));
+    let pulls: Vec<u8> = (0..1000u64)
+        .flat_map(|n| packet(b'p', &Header::new(PacketId::Sequence(n), Kind::PULL, "/echo"), json(&text)))
+        .collect();
+    let sending = tokio::spawn(async move { near_writer.write_all(&pulls).await.map(|()| near_writer) });
+    // Long enough for the server to take all of it, if it did.
+    for _ in 0..10_000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!sending.is_finished(), "the server took everything without being read");
+    let mut raw = RawPeer::new(near_reader);
+    for n in 0..1000 {
+        let reply = raw.receive().await;
+        assert_eq!((reply.id().number(), reply.code()), (Some(n), 200));
+    }
+    sending.await.unwrap().unwrap();
+    assert!(session.is_open());
 }
 
 #[tokio::test]

@@ -61,14 +61,11 @@ impl std::error::Error for GzipError {}
 ///
 /// A level outside -2 to 9.
 pub fn deflate(level: i32, payload: &[u8], out: &mut Vec<u8>) -> Result<(), GzipError> {
+    check_level(level)?;
     let level = match level {
         -2 => 1,
         -1 => 6,
-        0..=9 => level.unsigned_abs(),
-        _ => {
-            let (low, high) = (LEVELS.start(), LEVELS.end());
-            return Err(GzipError::new(format!("the level {level} is outside {low} to {high}")));
-        }
+        _ => level.unsigned_abs(),
     };
     let start = out.len();
     out.extend_from_slice(&[MAGIC[0], MAGIC[1], MAGIC[2], 0, 0, 0, 0, 0, 0, 0xff]);
@@ -84,6 +81,18 @@ pub fn deflate(level: i32, payload: &[u8], out: &mut Vec<u8>) -> Result<(), Gzip
     out.extend_from_slice(&crc.sum().to_le_bytes());
     out.extend_from_slice(&crc.amount().to_le_bytes());
     Ok(())
+}
+
+/// Whether a level is one that bodies can be compressed at, or 0.
+///
+/// # Errors
+///
+/// A level outside -2 to 9.
+pub fn check_level(level: i32) -> Result<(), GzipError> {
+    if LEVELS.contains(&level) {
+        return Ok(());
+    }
+    Err(GzipError::new(format!("the level {level} is outside {} to {}", LEVELS.start(), LEVELS.end())))
 }
 
 /// Appends what the gzip stream `bytes` holds to `out`, `most` bytes of it at the most.

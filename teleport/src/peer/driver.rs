@@ -16,7 +16,7 @@ use super::inbound::Dispatch;
 use crate::error::{Closed, Initiator};
 use crate::router::Router;
 use crate::session::{Handle, Shared, now};
-use crate::socket::{Batch, Output, PacketReader, ReadError, Writer};
+use crate::socket::{Arrival, Batch, Flow, Output, PacketReader, ReadError, Writer};
 
 /// Reads in one poll before other tasks get a turn.
 const READS_PER_POLL: usize = 16;
@@ -92,7 +92,8 @@ impl Driver {
             if self.phase == Phase::Lingering {
                 return self.poll_linger(cx);
             }
-            let read = match self.poll_read(cx) {
+            let backed_up = self.is_backed_up();
+            let mut goes_on = match self.poll_read(cx) {
                 Poll::Ready(Err(closed)) => {
                     // What was answered before the bad packet still goes out, as far as the connection takes it.
                     let _ = self.poll_write(cx, Turn::Given);
@@ -103,7 +104,9 @@ impl Driver {
             if let Poll::Ready(Err(closed)) = self.poll_write(cx, Turn::Owed) {
                 return Poll::Ready(closed);
             }
-            let timed = self.poll_timer(cx).is_ready();
+            // What held the reader back is written: nothing else would wake it.
+            goes_on |= backed_up && !self.is_backed_up();
+            goes_on |= self.poll_timer(cx).is_ready();
             if !self.shared.machine().is_open() {
                 match self.poll_drain(cx) {
                     Poll::Ready(Some(closed)) => return Poll::Ready(closed),
@@ -111,7 +114,7 @@ impl Driver {
                     Poll::Pending => {}
                 }
             }
-            if self.yielded || !(read || timed) {
+            if self.yielded || !goes_on {
                 return Poll::Pending;
             }
         }
@@ -138,12 +141,16 @@ impl Driver {
         Poll::Ready(None)
     }
 
+    /// Whether so much waits to be written that nothing more is read.
+    fn is_backed_up(&self) -> bool {
+        let unwritten = self.output.len() + self.shared.machine().queued();
+        unwritten > self.shared.settings.limits.max_queued as usize
+    }
+
     /// One read, and all that follows from it at once.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
-        let limits = &self.shared.settings.limits;
-        let unwritten = self.output.len() + self.shared.machine().queued();
-        if unwritten > limits.max_queued as usize || self.dispatch.is_full() {
-            // Woken again when something is written, or a handler ends.
+        if self.is_backed_up() || self.dispatch.is_full() {
+            // Tried again when something is written, or a handler ends.
             return Poll::Pending;
         }
         let (dispatch, output) = (&mut self.dispatch, &mut self.output);
@@ -238,19 +245,20 @@ impl Driver {
         if !self.dispatch.is_reading() || self.shared.machine().is_past_drain(now()) {
             return Poll::Ready(reason);
         }
-        loop {
-            let mut ignore = |_: crate::socket::Arrival<'_>| Ok(crate::socket::Flow::Continue);
+        let mut ignore = |_: Arrival<'_>| Ok(Flow::Continue);
+        for _ in 0..READS_PER_POLL {
             match self.reader.poll_batch(cx, &self.shared.settings.wire, &mut ignore) {
                 Poll::Ready(Ok(Batch::Done | Batch::Paused)) => {}
                 Poll::Ready(Ok(Batch::End) | Err(_)) => return Poll::Ready(reason),
                 Poll::Pending => {
-                    if self.poll_timer(cx).is_ready() {
-                        cx.waker().wake_by_ref();
-                    }
-                    return Poll::Pending;
+                    ready!(self.poll_timer(cx));
+                    break;
                 }
             }
         }
+        // Others get their turn, and the time is looked at again.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

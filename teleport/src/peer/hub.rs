@@ -1,11 +1,15 @@
 //! The sessions of a peer, by id.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
+use crate::call::Push;
 use crate::codec::{Codec, Encode};
 use crate::error::{Error, Result};
 use crate::session::{IdRegistry, Session};
@@ -47,6 +51,18 @@ pub struct Broadcast {
     pub failed: Vec<(Arc<str>, Error)>,
 }
 
+impl Broadcast {
+    /// Notes what a push came to; whether it came to nothing yet.
+    fn is_pending(&mut self, session: &Session, push: Poll<Result<()>>) -> bool {
+        match push {
+            Poll::Pending => return true,
+            Poll::Ready(Ok(())) => self.reached += 1,
+            Poll::Ready(Err(error)) => self.failed.push((session.id(), error)),
+        }
+        false
+    }
+}
+
 impl SessionHub {
     /// The session of this id.
     #[must_use]
@@ -74,7 +90,7 @@ impl SessionHub {
 
     /// Pushes one value to every session; it is encoded once.
     ///
-    /// Sessions get it one after the other, and one whose output is full is waited for up to its pull timeout.
+    /// A session whose output is full is waited for, up to its pull timeout, while the others get theirs.
     ///
     /// # Errors
     ///
@@ -92,12 +108,21 @@ impl SessionHub {
         let mut payload = Vec::new();
         C::encode(value, &mut payload)?;
         let mut done = Broadcast::default();
-        for session in self.all() {
-            match session.push(uri).payload(C::ID, &payload).await {
-                Ok(()) => done.reached += 1,
-                Err(error) => done.failed.push((session.id(), error)),
+        let sessions = self.all();
+        let mut unasked = sessions.iter();
+        let mut waiting: Vec<(&Session, Push<'_>)> = Vec::new();
+        poll_fn(|cx| {
+            waiting.retain_mut(|(session, push)| done.is_pending(session, Pin::new(push).poll(cx)));
+            // Made one by one: most take their copy of the payload at once.
+            for session in unasked.by_ref() {
+                let mut push = session.push(uri).payload(C::ID, &payload);
+                if done.is_pending(session, Pin::new(&mut push).poll(cx)) {
+                    waiting.push((session, push));
+                }
             }
-        }
+            if waiting.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
         Ok(done)
     }
 

@@ -7,6 +7,7 @@ mod hub;
 mod inbound;
 
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -33,6 +34,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 ///
 /// Cheap to clone. When the last clone is dropped it stops listening, and each of its sessions ends when its own
 /// last handle is dropped.
+///
+/// # Panics
+///
+/// Whatever opens a session or a listener is to be awaited in a Tokio runtime with I/O and time enabled, as
+/// `#[tokio::main]` makes it; Tokio panics elsewhere.
 ///
 /// # Examples
 ///
@@ -206,6 +212,10 @@ impl Inner {
         let registry: Weak<dyn IdRegistry> = sessions.clone();
         let session = Session::new(shared.clone(), id, registry);
         self.hub.insert(&session, self.settings.limits.max_sessions)?;
+        if self.closing.load(Ordering::SeqCst) {
+            // The peer was closed since the first look, and may not have seen this session.
+            session.start_close();
+        }
         let handle = session.downgrade();
         let driver = Driver::new(shared.clone(), handle.clone(), (reader, writer), self.router.clone());
         tracing::debug!(target: "teleport", peer = %shared.remote, id = %session.id(), "session opened");
@@ -249,6 +259,8 @@ async fn accept(listener: Listener, peer: Weak<Inner>) {
                     tracing::warn!(target: "teleport", peer = %from, %error, "a connection was refused");
                 }
             }
+            // One that was given up before it was taken; the next may be waiting.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!(target: "teleport", address = %listener.address(), %error, "can't take a connection");
                 drop(peer);

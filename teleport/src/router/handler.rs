@@ -71,7 +71,9 @@ where
     fn start(&self, inbound: Inbound<'_>, out: &mut Output) {
         let Inbound { session, mut packet, header, header_codec, in_place } = inbound;
         let limits = &session.shared().settings.decode;
-        if let Err(error) = inflate(&mut packet, limits.max_inflated) {
+        // The reply is compressed at this level too: one that nobody knows is refused before the handler runs.
+        let level = gzip::check_level(packet.gzip());
+        if let Err(error) = level.and_then(|()| inflate(&mut packet, limits.max_inflated)) {
             let code = if error.is_too_large() { Code::TOO_LARGE } else { Code::BAD_REQUEST };
             return write_status(
                 session.shared(),

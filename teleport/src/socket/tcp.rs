@@ -68,8 +68,16 @@ impl TcpAcceptor {
     }
 
     pub(super) async fn accept(&self) -> io::Result<Connection> {
-        let (stream, _) = self.listener.accept().await?;
-        connection(stream, &self.options)
+        loop {
+            let (stream, remote) = self.listener.accept().await?;
+            match connection(stream, &self.options) {
+                Ok(connection) => return Ok(connection),
+                // Its dialer has gone away in the meantime: the next one's turn.
+                Err(error) => {
+                    tracing::debug!(target: "teleport", peer = %remote, %error, "a connection was lost")
+                }
+            }
+        }
     }
 }
 
