@@ -1,7 +1,10 @@
 //! Integration tests through the public face.
 
+mod codecs;
+mod dynamic;
 mod layers;
 mod peer;
 mod raw;
+mod router;
 mod service;
 mod session;
