@@ -1,5 +1,6 @@
 //! What a peer answers to bytes: each bad one gets its error, and the session and other calls live on.
 
+use serde::{Deserialize, Serialize, Serializer};
 use teleport::wire::{Body, Header, Kind, PacketId};
 use teleport::{Code, Limits, Peer, Status, gzip};
 use teleport_tests::{RawPeer, json, packet};
@@ -13,6 +14,34 @@ trait Desk {
     async fn nothing(&self) -> Result<(), Status>;
     #[pull(codec = plain)]
     async fn shout(&self, text: &str) -> Result<String, Status>;
+    async fn unwritable(&self, how: Unwritable) -> Result<Unwritable, Status>;
+    async fn long(&self, length: usize) -> Result<String, Status>;
+}
+
+/// Reads well and does not write.
+#[derive(Deserialize)]
+enum Unwritable {
+    Fails,
+    Panics,
+    PanicsWhenDropped,
+}
+
+impl Serialize for Unwritable {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Unwritable::Fails => Err(serde::ser::Error::custom("it will not be written")),
+            Unwritable::Panics => panic!("on purpose, while it is written"),
+            Unwritable::PanicsWhenDropped => serializer.serialize_unit(),
+        }
+    }
+}
+
+impl Drop for Unwritable {
+    fn drop(&mut self) {
+        if matches!(self, Unwritable::PanicsWhenDropped) {
+            panic!("on purpose, when it is dropped");
+        }
+    }
 }
 
 struct Staff;
@@ -36,6 +65,12 @@ impl Desk for Staff {
     }
     async fn shout(&self, text: &str) -> Result<String, Status> {
         Ok(text.to_uppercase())
+    }
+    async fn unwritable(&self, how: Unwritable) -> Result<Unwritable, Status> {
+        Ok(how)
+    }
+    async fn long(&self, length: usize) -> Result<String, Status> {
+        Ok("x".repeat(length))
     }
 }
 
@@ -107,6 +142,21 @@ async fn a_panic_is_500_whether_at_once_or_later() {
     for uri in ["/desk/panic_now", "/desk/panic_later"] {
         refused(&desk(), uri, Body::None, Code::INTERNAL, "panicked").await;
     }
+}
+
+#[tokio::test]
+async fn a_reply_that_can_not_be_written_is_500() {
+    let uri = "/desk/unwritable";
+    refused(&desk(), uri, json("\"Fails\""), Code::INTERNAL, "json: it will not be written").await;
+    refused(&desk(), uri, json("\"Panics\""), Code::INTERNAL, "panicked").await;
+    let small = desk_with(Limits::default().with_max_body(100));
+    let text = "a body of 203 bytes is over the limit of 100 (setting `limits.max_body`)";
+    refused(&small, "/desk/long", json("200"), Code::INTERNAL, text).await;
+    // It was written when the panic came.
+    let (mut raw, _session) = RawPeer::connect(&desk()).await;
+    raw.pull("1", uri, json("\"PanicsWhenDropped\"")).await;
+    assert_eq!(raw.receive().await.body().payload(), b"null");
+    is_alive(&mut raw).await;
 }
 
 #[tokio::test]

@@ -95,8 +95,19 @@ where
             match poll_caught(&mut slot, &mut TaskContext::from_waker(Waker::noop())) {
                 Poll::Pending => {}
                 Poll::Ready(Ok((cx, answer))) => {
-                    write_answer(&cx, &answer, out);
-                    buffer::give(cx.into_packet().into_buf());
+                    let before = out.len();
+                    if let Err(panic) = write_caught(cx, answer, out) {
+                        log_panic(&header.uri, &*panic);
+                        if out.len() == before {
+                            write_status(
+                                session.shared(),
+                                header,
+                                header_codec,
+                                &no_answer(&header.uri),
+                                out,
+                            );
+                        }
+                    }
                     return self.keep(slot);
                 }
                 Poll::Ready(Err(panic)) => {
@@ -234,6 +245,20 @@ fn write_answer<A: Answer>(cx: &Context, answer: &Result<A, Status>, out: &mut O
         Err(status) => status.clone(),
     };
     write_status(cx.session().shared(), &header, cx.header_codec(), &failed, out);
+}
+
+/// Writes what a handler answered and lets go of it: the user's code may panic in both.
+fn write_caught<A: Answer>(
+    cx: Context,
+    answer: Result<A, Status>,
+    out: &mut Output,
+) -> Result<(), Box<Panic>> {
+    let written = catch_unwind(AssertUnwindSafe(|| {
+        write_answer(&cx, &answer, out);
+        drop(answer);
+    }));
+    buffer::give(cx.into_packet().into_buf());
+    written
 }
 
 fn write_value<A: Answer>(
