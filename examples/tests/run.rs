@@ -175,7 +175,7 @@ fn go_peer_dials_the_address_that_it_is_given() {
     let runtime = Runtime::new().unwrap();
     let elsewhere = runtime.block_on(Peer::builder().router(router).unwrap().listen("127.0.0.1:0")).unwrap();
 
-    let address = elsewhere.local_addrs()[0].to_string();
+    let address = elsewhere.local_addr().unwrap().to_string();
     let ended = Running::start(env!("CARGO_BIN_EXE_go_peer"), &[&address]).end();
     ended.is(0, &["the reply: Ada, from elsewhere"], "");
     assert_eq!(header.recv().unwrap(), (IdFormat::Sequence, b'j'));
@@ -214,7 +214,7 @@ fn quickstart_says_what_was_wrong() {
     let liar = Peer::builder().pull("/desk/mul", |_, _: HashMap<String, i64>| async { Ok(41) }).unwrap();
     let liar = runtime.block_on(liar.listen("127.0.0.1:0")).unwrap();
 
-    let ended = Running::start(QUICKSTART, &["client", &liar.local_addrs()[0].to_string()]).end();
+    let ended = Running::start(QUICKSTART, &["client", &liar.local_addr().unwrap().to_string()]).end();
     ended.is(
         1,
         &["mul(6, 7) over json ........................ 41"],

@@ -282,13 +282,18 @@ impl fmt::Display for Error {
     }
 }
 
+/// The text; `{:#?}` shows the parts. So a `main` or a test that ends with one tells what happened.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return fmt::Display::fmt(self, f);
+        }
+        let Inner { kind, delivery, uri, peer } = &*self.0;
         f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("delivery", &self.0.delivery)
-            .field("uri", &self.0.uri)
-            .field("peer", &self.0.peer)
+            .field("kind", kind)
+            .field("delivery", delivery)
+            .field("uri", uri)
+            .field("peer", peer)
             .finish()
     }
 }
@@ -350,6 +355,8 @@ mod tests {
             error.to_string(),
             "no answer within 200ms; sent, and may have run (/a/b at tcp://127.0.0.1:1)"
         );
+        assert_eq!(format!("{error:?}"), error.to_string());
+        assert!(format!("{error:#?}").contains("delivery: Some("));
         assert!(error.is_timeout() && error.may_have_run());
         assert_eq!(error.initiator(), Initiator::Library);
     }

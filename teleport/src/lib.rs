@@ -17,7 +17,7 @@ pub mod wire;
 
 pub use teleport_macros::service;
 
-pub use call::{Pull, PullCall, Push, PushCall, Reply};
+pub use call::{BodyGiven, Pull, PullCall, Push, PushCall, Reply};
 pub use codec::gzip;
 pub use codec::{
     AnyError, Bincode, Codec, CodecError, CodecList, Decode, DecodeAny, DecodeLimits, Encode, EncodeAny,

@@ -32,7 +32,7 @@ async fn thousands_of_calls_at_once_each_get_their_own_reply() {
     });
     let server = server.unwrap().listen("127.0.0.1:0").await.unwrap();
     let client = Peer::builder().build().unwrap();
-    let session = client.dial(&server.local_addrs()[0].to_string()).await.unwrap();
+    let session = client.dial(server.local_addr().unwrap()).await.unwrap();
     let tasks: Vec<_> = (0..200u64)
         .map(|task| {
             let session = session.clone();

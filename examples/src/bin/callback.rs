@@ -48,7 +48,7 @@ impl Ui for Terminal {
 #[tokio::main]
 async fn main() -> teleport::Result<()> {
     let server = Peer::builder().service(BakeryServer::new(Oven))?.listen("127.0.0.1:0").await?;
-    let address = server.local_addrs()[0].to_string();
+    let address = server.local_addr()?;
 
     for likes in ["lemon", "chocolate"] {
         println!("a caller who likes {likes}");

@@ -46,7 +46,7 @@ fn print_body(cx: &Context) {
 async fn main() -> teleport::Result<()> {
     let server = Peer::builder().service(PlaneServer::new(Flat))?.listen("127.0.0.1:0").await?;
     let client = Peer::builder().build()?;
-    let session = client.dial(&server.local_addrs()[0].to_string()).await?;
+    let session = client.dial(server.local_addr()?).await?;
     let plane = PlaneClient::new(&session);
     let point = Point { x: 3, y: 40 };
 

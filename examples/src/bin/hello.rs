@@ -25,7 +25,7 @@ async fn main() -> teleport::Result<()> {
     let server = Peer::builder().service(GreeterServer::new(Polite))?.listen("127.0.0.1:0").await?;
 
     let client = Peer::builder().build()?;
-    let session = client.dial(&server.local_addrs()[0].to_string()).await?;
+    let session = client.dial(server.local_addr()?).await?;
     let greeter = GreeterClient::new(&session);
 
     println!("{}", greeter.greet("Ada").await?);

@@ -47,7 +47,7 @@ impl Words for Paper {
 async fn main() -> teleport::Result<()> {
     let server = Peer::builder().service(WordsServer::new(Paper))?.listen("127.0.0.1:0").await?;
     let client = Peer::builder().build()?;
-    let session = client.dial(&server.local_addrs()[0].to_string()).await?;
+    let session = client.dial(server.local_addr()?).await?;
     let words = WordsClient::new(&session);
 
     println!("a call of the service");

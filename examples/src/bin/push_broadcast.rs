@@ -32,7 +32,7 @@ async fn join(cx: Context, name: String) -> Result<(), Status> {
 #[tokio::main]
 async fn main() -> teleport::Result<()> {
     let hub = Peer::builder().pull("/join", join)?.listen("127.0.0.1:0").await?;
-    let address = hub.local_addrs()[0].to_string();
+    let address = hub.local_addr()?;
 
     let (shown, mut lines) = mpsc::channel(8);
     // A session ends with its peer, so the screens are kept.

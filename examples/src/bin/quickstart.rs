@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::json;
-use teleport::{Bincode, Context, Peer, Session, Status};
+use teleport::{Address, Bincode, Context, Peer, Session, Status};
 use tokio::signal::ctrl_c;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -118,9 +118,9 @@ impl Visitor for Guest {
     }
 }
 
-async fn listen(address: &str) -> Result<(Peer, String)> {
+async fn listen(address: &str) -> Result<(Peer, Address)> {
     let server = Peer::builder().service(DeskServer::new(FrontDesk))?.listen(address).await?;
-    let address = server.local_addrs()[0].to_string();
+    let address = server.local_addr()?;
     Ok((server, address))
 }
 
@@ -136,7 +136,7 @@ async fn serve(address: &str) -> Result<()> {
 }
 
 /// Makes the calls, over a session of its own.
-async fn visit(address: &str) -> Result<()> {
+async fn visit(address: impl Display) -> Result<()> {
     let (notices, noticed) = mpsc::channel(8);
     let client = Peer::builder().service(VisitorServer::new(Guest { notices }))?.build()?;
     let session = client.dial(address).await?;

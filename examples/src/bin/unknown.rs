@@ -34,7 +34,7 @@ async fn main() -> teleport::Result<()> {
         .listen("127.0.0.1:0")
         .await?;
     let client = Peer::builder().build()?;
-    let session = client.dial(&server.local_addrs()[0].to_string()).await?;
+    let session = client.dial(server.local_addr()?).await?;
 
     println!("{}", session.pull("/echo").body("as it came").await?.decode::<String>()?);
     println!("{}", session.pull("/double").codec(Bincode).body(&21).await?.decode::<i32>()?);

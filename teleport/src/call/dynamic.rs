@@ -81,30 +81,37 @@ fn take_body(request: &Request<'_>, body: &mut Result<EncodedBody>) -> Result<En
     std::mem::replace(body, Ok(None))
 }
 
+/// Stands for the codec of a call whose body is given and encoded: it is too late to choose one.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct BodyGiven;
+
 macro_rules! options {
     ($Call:ident) => {
         impl<'a, C: Codec> $Call<'a, C> {
-            /// Chooses the codec of the body that is given next; the default is [`Json`].
+            /// Chooses the codec of the body, which is given after it; the default is [`Json`].
             pub fn codec<D: Codec>(self, codec: D) -> $Call<'a, D> {
                 let _ = codec;
                 $Call { flight: self.flight, call: self.call, codec: PhantomData }
             }
 
             /// Gives the body, encoded at once; without one the packet has no body.
-            pub fn body<T: ?Sized>(mut self, value: &T) -> Self
+            pub fn body<T: ?Sized>(mut self, value: &T) -> $Call<'a, BodyGiven>
             where
                 C: Encode<T>,
             {
                 self.call.encode::<C, T>(value);
-                self
+                $Call { flight: self.flight, call: self.call, codec: PhantomData }
             }
 
             /// Gives a body that is encoded already, and the id of its codec.
-            pub fn payload(mut self, codec: u8, payload: &[u8]) -> Self {
+            pub fn payload(mut self, codec: u8, payload: &[u8]) -> $Call<'a, BodyGiven> {
                 self.call.set_payload(codec, payload);
-                self
+                $Call { flight: self.flight, call: self.call, codec: PhantomData }
             }
+        }
 
+        impl<C> $Call<'_, C> {
             /// Compresses the body with gzip at this level: 1 to 9, -1 for the default, 0 for none.
             pub fn gzip(mut self, level: i32) -> Self {
                 self.call.request.gzip = level;

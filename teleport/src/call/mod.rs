@@ -4,7 +4,7 @@ mod dynamic;
 mod reply;
 mod typed;
 
-pub use dynamic::{Pull, Push};
+pub use dynamic::{BodyGiven, Pull, Push};
 pub use reply::Reply;
 pub(crate) use reply::decode_serde;
 pub use typed::{ClientCore, PullCall, PushCall, pull_call, pull_call_empty, push_call, push_call_empty};

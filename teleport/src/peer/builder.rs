@@ -1,5 +1,6 @@
 //! Building a peer: its handlers and its settings.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Peer;
+use crate::codec::{DecodeAny, EncodeAny};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::router::{ReplyBody, Router, Service};
@@ -68,6 +70,23 @@ impl PeerBuilder {
         Ok(self)
     }
 
+    /// Registers a function for pulls over types that travel in one of `codecs`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Router::pull_with`].
+    pub fn pull_with<L, T, R, H, F>(mut self, uri: &str, codecs: L, handler: H) -> Result<Self>
+    where
+        L: for<'de> DecodeAny<'de, T> + EncodeAny<R>,
+        T: Send + 'static,
+        R: Send + 'static,
+        H: Fn(Context, T) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<R, Status>> + Send + 'static,
+    {
+        self.router.pull_with(uri, codecs, handler)?;
+        Ok(self)
+    }
+
     /// Registers a function for pushes.
     ///
     /// # Errors
@@ -80,6 +99,22 @@ impl PeerBuilder {
         F: Future<Output = ()> + Send + 'static,
     {
         self.router.push(uri, handler)?;
+        Ok(self)
+    }
+
+    /// Registers a function for pushes over types that travel in one of `codecs`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Router::push_with`].
+    pub fn push_with<L, T, H, F>(mut self, uri: &str, codecs: L, handler: H) -> Result<Self>
+    where
+        L: for<'de> DecodeAny<'de, T>,
+        T: Send + 'static,
+        H: Fn(Context, T) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.router.push_with(uri, codecs, handler)?;
         Ok(self)
     }
 
@@ -174,7 +209,7 @@ impl PeerBuilder {
     /// # Errors
     ///
     /// As [`build`](Self::build) and [`Peer::listen`].
-    pub async fn listen(self, address: &str) -> Result<Peer> {
+    pub async fn listen(self, address: impl fmt::Display) -> Result<Peer> {
         let peer = self.build()?;
         peer.listen(address).await?;
         Ok(peer)

@@ -24,13 +24,13 @@ use crate::socket::{self, Endpoint};
 #[must_use = "a dial does nothing until it is awaited"]
 pub struct Dial<'a> {
     peer: &'a Peer,
-    address: &'a str,
+    address: String,
     id: Option<Arc<str>>,
     timeout: Option<Duration>,
 }
 
 impl<'a> Dial<'a> {
-    pub(super) fn new(peer: &'a Peer, address: &'a str) -> Self {
+    pub(super) fn new(peer: &'a Peer, address: String) -> Self {
         Dial { peer, address, id: None, timeout: None }
     }
 

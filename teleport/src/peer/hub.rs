@@ -9,7 +9,7 @@ use std::task::Poll;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use crate::call::Push;
+use crate::call::{BodyGiven, Push};
 use crate::codec::{Codec, Encode};
 use crate::error::{Error, Result};
 use crate::session::{IdRegistry, Session};
@@ -90,6 +90,9 @@ impl SessionHub {
 
     /// Pushes one value to every session; it is encoded once.
     ///
+    /// The sessions are those that the peer has now: the one of a dialer whose `dial` has just returned may not be
+    /// among them before it has pulled something.
+    ///
     /// A session whose output is full is waited for, up to its pull timeout, while the others get theirs.
     ///
     /// # Errors
@@ -110,7 +113,7 @@ impl SessionHub {
         let mut done = Broadcast::default();
         let sessions = self.all();
         let mut unasked = sessions.iter();
-        let mut waiting: Vec<(&Session, Push<'_>)> = Vec::new();
+        let mut waiting: Vec<(&Session, Push<'_, BodyGiven>)> = Vec::new();
         poll_fn(|cx| {
             waiting.retain_mut(|(session, push)| done.is_pending(session, Pin::new(push).poll(cx)));
             // Made one by one: most take their copy of the payload at once.

@@ -52,7 +52,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 ///     .await?;
 ///
 /// let client = Peer::builder().build()?;
-/// let session = client.dial(&server.local_addrs()[0].to_string()).await?;
+/// let session = client.dial(server.local_addr()?).await?;
 /// assert_eq!(session.pull("/add").body(&(2, 3)).await?.decode::<i64>()?, 5);
 /// # Ok(()) }
 /// ```
@@ -85,14 +85,24 @@ impl Peer {
     ///
     /// A config error where the address can't be read, an I/O error where the system refuses it, a closed error
     /// after [`close`](Self::close).
-    pub async fn listen(&self, address: &str) -> Result<Address> {
+    pub async fn listen(&self, address: impl fmt::Display) -> Result<Address> {
         self.check_open()?;
-        let listener = Listener::bind(&address.parse()?, &self.inner.tcp).await?;
+        let listener = Listener::bind(&address.to_string().parse()?, &self.inner.tcp).await?;
         let address = listener.address().clone();
         tracing::info!(target: "teleport", %address, "listening");
         let task = tokio::spawn(accept(listener, Arc::downgrade(&self.inner)));
         self.inner.listeners.lock().push((address.clone(), task.abort_handle()));
         Ok(address)
+    }
+
+    /// The address that this peer listens at; the first of several.
+    ///
+    /// # Errors
+    ///
+    /// A config error where it listens nowhere.
+    pub fn local_addr(&self) -> Result<Address> {
+        let first = self.inner.listeners.lock().first().map(|(address, _)| address.clone());
+        first.ok_or_else(|| Error::config("the peer listens nowhere; call `listen` first"))
     }
 
     /// The addresses that this peer listens at.
@@ -101,7 +111,8 @@ impl Peer {
         self.inner.listeners.lock().iter().map(|(address, _)| address.clone()).collect()
     }
 
-    /// Opens a session to a listening peer; `.await` it for the [`Session`].
+    /// Opens a session to a listening peer, by an address as [`listen`](Self::listen) takes it or an [`Address`];
+    /// `.await` it for the [`Session`].
     ///
     /// # Examples
     ///
@@ -112,8 +123,8 @@ impl Peer {
     /// assert_eq!(&*session.id(), "upstream");
     /// # Ok(()) }
     /// ```
-    pub fn dial<'a>(&'a self, address: &'a str) -> Dial<'a> {
-        Dial::new(self, address)
+    pub fn dial(&self, address: impl fmt::Display) -> Dial<'_> {
+        Dial::new(self, address.to_string())
     }
 
     /// Runs a session over a connection of the user's own: another transport, or one end of
@@ -127,7 +138,8 @@ impl Peer {
         self.inner.open(connection, None)
     }
 
-    /// Opens a session to another peer of this process, in memory; the end of `self` is returned.
+    /// Opens a session to another peer of this process, in memory; the end of `self` is returned. The other end
+    /// belongs to `other`, so keep that: when it is dropped, the session ends.
     ///
     /// # Errors
     ///

@@ -74,7 +74,7 @@ impl TcpAcceptor {
                 Ok(connection) => return Ok(connection),
                 // Its dialer has gone away in the meantime: the next one's turn.
                 Err(error) => {
-                    tracing::debug!(target: "teleport", peer = %remote, %error, "a connection was lost")
+                    tracing::debug!(target: "teleport", peer = %remote, %error, "a connection was lost");
                 }
             }
         }
