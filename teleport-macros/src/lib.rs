@@ -47,8 +47,8 @@ use proc_macro2::TokenStream;
 /// - A pull, which is the default, returns any type that travels, or a `Result` whose error becomes a `Status`
 ///   (`E: Into<Status>`). A type counts as a `Result` by its name: the last segment of its path.
 /// - A push (`#[push]`) is one way and returns nothing.
-/// - `&str`, `&[u8]`, `Option<&str>`, `Cow<'_, str>`, and types with a lifetime are decoded in place, without a copy.
-///   A reply can't borrow.
+/// - `&str`, `&[u8]`, `Option<&str>`, and types with a lifetime borrow from the packet, without a copy where it holds
+///   them as they are; a JSON text with an escape is unescaped first. A reply can't borrow.
 /// - `#[ctx]` before an argument of type `&Context` gives the method the context of the call. The implementation writes
 ///   the argument without the attribute; the client does not have it.
 /// - One argument travels as it is, several as an object with their names (in order where a codec has no names), none

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::call::decode_serde;
-use crate::codec::{AnyError, DecodeAny, DecodeLimits};
+use crate::codec::{AnyError, DecodeAny, Input, Scratch, decode_untyped};
 use crate::session::Session;
 use crate::status::{Code, Status};
 use crate::wire::{Header, Packet, PacketId, RawBody, Uri};
@@ -35,6 +34,7 @@ use crate::wire::{Header, Packet, PacketId, RawBody, Uri};
 pub struct Context {
     session: Session,
     packet: Packet,
+    scratch: Scratch,
 }
 
 impl Context {
@@ -124,7 +124,7 @@ impl Context {
     /// A status 400 where the body is no `T`, 415 where it is in another codec; for those there is
     /// [`bind_as`](Self::bind_as).
     pub fn bind<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, Status> {
-        decode_serde(self.codec(), self.payload(), self.limits()).map_err(|error| body_status(&error))
+        decode_untyped(self.codec(), self.input()).map_err(|error| body_status(&error))
     }
 
     /// Reads the body by the codec id that it carries, which is to be one of the tuple `L`, such as
@@ -134,19 +134,19 @@ impl Context {
     ///
     /// A status 400 where the body is no `T`, 415 where it is in a codec that `L` does not list.
     pub fn bind_as<'a, L: DecodeAny<'a, T>, T>(&'a self) -> Result<T, Status> {
-        L::decode(self.codec(), self.payload(), self.limits()).map_err(|error| body_status(&error))
+        L::decode(self.codec(), self.input()).map_err(|error| body_status(&error))
     }
 
     pub(crate) fn new(session: Session, packet: Packet) -> Self {
-        Context { session, packet }
+        Context { session, packet, scratch: Scratch::default() }
     }
 
     pub(crate) fn into_packet(self) -> Packet {
         self.packet
     }
 
-    fn limits(&self) -> &DecodeLimits {
-        &self.session.shared().settings.decode
+    fn input(&self) -> Input<'_> {
+        Input::new(self.payload(), &self.session.shared().settings.decode, &self.scratch)
     }
 }
 

@@ -21,7 +21,7 @@ pub use call::{BodyGiven, Pull, PullCall, Push, PushCall, Reply};
 pub use codec::gzip;
 pub use codec::{
     AnyError, Bincode, Codec, CodecError, CodecList, Decode, DecodeAny, DecodeLimits, Encode, EncodeAny,
-    Json, Plain, Protobuf, decode_guarded,
+    Input, Json, Plain, Protobuf, Scratch,
 };
 pub use context::Context;
 pub use error::{Delivery, Error, Initiator, Result};

@@ -1,10 +1,13 @@
 //! Codecs: chosen by service, by method and by call; one of the user's own; bounds on what is decoded; gzip.
 
+use std::borrow::Cow;
+use std::io::Cursor;
+
 use serde::{Deserialize, Serialize};
 use teleport::wire::{Body, Header, Kind, PacketId, WireError};
 use teleport::{
-    Bincode, Codec, CodecError, Decode, DecodeLimits, Encode, HeaderCodec, JsonHeader, Limits, Peer,
-    Protobuf, Session, Status, decode_guarded, gzip,
+    Bincode, Codec, CodecError, Decode, Encode, HeaderCodec, Input, JsonHeader, Limits, Peer, Protobuf,
+    Session, Status, gzip,
 };
 use teleport_tests::{RawPeer, json};
 use tokio::task::JoinHandle;
@@ -25,9 +28,13 @@ impl<T: Serialize + ?Sized> Encode<T> for MessagePack {
 }
 
 impl<'de, T: Deserialize<'de>> Decode<'de, T> for MessagePack {
-    fn decode(bytes: &'de [u8], limits: &DecodeLimits) -> Result<T, CodecError> {
-        let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
-        decode_guarded(&mut reader, bytes.len(), limits).map_err(|error| CodecError::new(Self::NAME, error))
+    fn decode(input: Input<'de>) -> Result<T, CodecError> {
+        let mut reader = rmp_serde::Deserializer::new(Cursor::new(input.bytes()));
+        let value = input.deserialize(&mut reader).map_err(|error| CodecError::new(Self::NAME, error))?;
+        match input.bytes().len() as u64 - reader.position() {
+            0 => Ok(value),
+            rest => Err(CodecError::new(Self::NAME, format!("{rest} bytes follow the value"))),
+        }
     }
 }
 
@@ -183,6 +190,62 @@ async fn links(max_depth: u32, codec: u8, payload: &[u8]) -> (i32, String) {
     (reply.code(), reply.status().to_owned())
 }
 
+#[teleport::service(codecs = [json, bincode, MessagePack])]
+trait Borrowing {
+    async fn lines(&self, first: &str, rest: Vec<&str>, bytes: &[u8], who: Person<'_>) -> String;
+    async fn one(&self, line: Option<&str>) -> String;
+    async fn bytes(&self, bytes: &[u8]) -> Vec<u8>;
+}
+
+#[derive(Serialize, Deserialize)]
+struct Person<'a> {
+    name: &'a str,
+    #[serde(borrow)]
+    title: Cow<'a, str>,
+}
+
+struct Reader;
+
+impl Borrowing for Reader {
+    async fn lines(&self, first: &str, rest: Vec<&str>, bytes: &[u8], who: Person<'_>) -> String {
+        // What is borrowed lasts while the handler waits.
+        tokio::task::yield_now().await;
+        format!("{first}|{}|{bytes:?}|{} {}", rest.join("|"), who.title, who.name)
+    }
+    async fn one(&self, line: Option<&str>) -> String {
+        format!("{line:?}")
+    }
+    async fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        bytes.to_vec()
+    }
+}
+
+/// JSON escapes a text, so it can't be borrowed from the body as it stands there; bytes are an array of numbers.
+#[tokio::test]
+async fn what_is_borrowed_reaches_the_method_in_every_codec() {
+    let server = Peer::builder().service(BorrowingServer::new(Reader)).unwrap().build().unwrap();
+    let session = Peer::builder().build().unwrap().connect(&server).await.unwrap();
+    let client = BorrowingClient::new(&session);
+    for text in ["plain", "\"two\"\nlines \\ é \u{1}", ""] {
+        let person = || Person { name: text, title: text.into() };
+        let rest = || vec![text, "x", text];
+        let expected = format!("{text}|{text}|x|{text}|[0, 255]|{text} {text}");
+        assert_eq!(client.lines(text, rest(), &[0, 255], person()).await.unwrap(), expected);
+        assert_eq!(client.lines(text, rest(), &[0, 255], person()).codec(Bincode).await.unwrap(), expected);
+        assert_eq!(
+            client.lines(text, rest(), &[0, 255], person()).codec(MessagePack).await.unwrap(),
+            expected
+        );
+        assert_eq!(client.one(Some(text)).await.unwrap(), format!("{:?}", Some(text)));
+        assert_eq!(client.bytes(text.as_bytes()).await.unwrap(), text.as_bytes());
+    }
+    // A number is still no text, and a number over 255 no byte.
+    for (uri, body) in [("/borrowing/one", "1"), ("/borrowing/bytes", "[256]"), ("/borrowing/bytes", "{}")] {
+        let error = session.pull(uri).payload(b'j', body.as_bytes()).await.unwrap_err();
+        assert_eq!(error.status().map(Status::code), Some(teleport::Code::BAD_REQUEST), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn bodies_that_are_nested_too_deep_are_400_in_every_codec() {
     // Each link is nested twice: as a struct around its value, and as an option that is there.
@@ -205,12 +268,16 @@ async fn bodies_that_are_nested_too_deep_are_400_in_every_codec() {
 }
 
 #[tokio::test]
-async fn bodies_that_claim_more_than_they_hold_are_400() {
+async fn bodies_that_hold_less_or_more_than_their_value_are_400() {
     for (codec, payload) in [
         // A text of 2^63 bytes; an array of 2^32 - 1 values.
         (b'b', &[253, 0, 0, 0, 0, 0, 0, 0, 0x80][..]),
         (b'm', &[0xdd, 0xff, 0xff, 0xff, 0xff][..]),
         (b'j', b"[[[["),
+        // More than the value.
+        (b'm', &[0x92, 1, 0xa1, b'n', 0]),
+        (b'b', &[2, 1, b'n', 0]),
+        (b'j', b"{\"x\":1,\"name\":\"n\"} 1"),
     ] {
         let (mut raw, _session) = RawPeer::connect(&atlas()).await;
         raw.pull("1", "/places/any", Body::Payload { codec, payload }).await;

@@ -2,8 +2,10 @@
 //!
 //! `cargo run -p teleport-examples --bin own_codec`
 
+use std::io::Cursor;
+
 use serde::{Deserialize, Serialize};
-use teleport::{Codec, CodecError, Context, Decode, DecodeLimits, Encode, Json, Peer, decode_guarded};
+use teleport::{Codec, CodecError, Context, Decode, Encode, Input, Json, Peer};
 
 /// The id travels in front of each body, so both sides have to agree on it.
 #[derive(Clone, Copy, Default)]
@@ -21,11 +23,14 @@ impl<T: Serialize + ?Sized> Encode<T> for MessagePack {
 }
 
 impl<'de, T: Deserialize<'de>> Decode<'de, T> for MessagePack {
-    fn decode(bytes: &'de [u8], limits: &DecodeLimits) -> Result<T, CodecError> {
-        let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
-        // Bounds how deep values nest and how many there are, whatever the bytes claim. What follows the value is
-        // left alone: rmp-serde does not tell whether there is more.
-        decode_guarded(&mut reader, bytes.len(), limits).map_err(|error| CodecError::new(Self::NAME, error))
+    fn decode(input: Input<'de>) -> Result<T, CodecError> {
+        let mut reader = rmp_serde::Deserializer::new(Cursor::new(input.bytes()));
+        // Bounds how deep values nest and how many there are, whatever the bytes claim.
+        let value = input.deserialize(&mut reader).map_err(|error| CodecError::new(Self::NAME, error))?;
+        match input.bytes().len() as u64 - reader.position() {
+            0 => Ok(value),
+            rest => Err(CodecError::new(Self::NAME, format!("{rest} bytes follow the value"))),
+        }
     }
 }
 

@@ -6,5 +6,4 @@ mod typed;
 
 pub use dynamic::{BodyGiven, Pull, Push};
 pub use reply::Reply;
-pub(crate) use reply::decode_serde;
 pub use typed::{ClientCore, PullCall, PushCall, pull_call, pull_call_empty, push_call, push_call_empty};

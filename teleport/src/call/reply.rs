@@ -3,9 +3,8 @@
 use std::fmt;
 
 use serde::de::DeserializeOwned;
-use serde::de::value::{BytesDeserializer, StrDeserializer};
 
-use crate::codec::{AnyError, Bincode, Codec, CodecError, Decode, DecodeAny, DecodeLimits, Json, Plain};
+use crate::codec::{AnyError, DecodeAny, DecodeLimits, Input, Scratch, decode_untyped};
 use crate::error::{Delivery, Error, Result};
 use crate::wire::Packet;
 
@@ -13,6 +12,7 @@ use crate::wire::Packet;
 pub struct Reply {
     packet: Packet,
     limits: DecodeLimits,
+    scratch: Scratch,
     peer: String,
 }
 
@@ -54,7 +54,7 @@ impl Reply {
     /// A decode error where the body is no `T`, or is in another codec; for those there is
     /// [`decode_as`](Self::decode_as).
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
-        self.outcome(decode_serde(self.codec(), self.payload(), &self.limits))
+        self.outcome(decode_untyped(self.codec(), self.input()))
     }
 
     /// Reads the body by the codec id that it carries, which is to be one of the tuple `L`, such as
@@ -67,11 +67,15 @@ impl Reply {
     where
         L: DecodeAny<'a, T>,
     {
-        self.outcome(L::decode(self.codec(), self.payload(), &self.limits))
+        self.outcome(L::decode(self.codec(), self.input()))
     }
 
     pub(super) fn new(packet: Packet, limits: DecodeLimits, peer: String) -> Self {
-        Reply { packet, limits, peer }
+        Reply { packet, limits, scratch: Scratch::default(), peer }
+    }
+
+    fn input(&self) -> Input<'_> {
+        Input::new(self.payload(), &self.limits, &self.scratch)
     }
 
     fn outcome<T>(&self, decoded: Result<T, AnyError>) -> Result<T> {
@@ -89,28 +93,4 @@ impl fmt::Debug for Reply {
             .field("bytes", &self.payload().len())
             .finish_non_exhaustive()
     }
-}
-
-/// Reads any serde type from the codecs that need to know no more of it.
-pub(crate) fn decode_serde<'de, T: serde::Deserialize<'de>>(
-    codec: u8,
-    payload: &'de [u8],
-    limits: &DecodeLimits,
-) -> Result<T, AnyError> {
-    const SUPPORTED: &[&str] = &[Json::NAME, Bincode::NAME, Plain::NAME];
-    match codec {
-        0 | Json::ID => Json::decode(payload, limits).map_err(AnyError::Codec),
-        Bincode::ID => Bincode::decode(payload, limits).map_err(AnyError::Codec),
-        Plain::ID => decode_plain(payload).map_err(AnyError::Codec),
-        id => Err(AnyError::Unsupported { id, supported: SUPPORTED }),
-    }
-}
-
-/// Plain text as a serde string, other bytes as serde bytes.
-fn decode_plain<'de, T: serde::Deserialize<'de>>(payload: &'de [u8]) -> Result<T, CodecError> {
-    let decoded: Result<T, serde::de::value::Error> = match std::str::from_utf8(payload) {
-        Ok(text) => T::deserialize(StrDeserializer::new(text)),
-        Err(_) => T::deserialize(BytesDeserializer::new(payload)),
-    };
-    decoded.map_err(|error| CodecError::new(Plain::NAME, error))
 }

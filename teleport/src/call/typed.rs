@@ -9,7 +9,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use crate::buffer;
-use crate::codec::{Codec, CodecError, CodecList, DecodeAny, DecodeLimits, Encode, EncodeAny};
+use crate::codec::{
+    Codec, CodecError, CodecList, DecodeAny, DecodeLimits, Encode, EncodeAny, Input, Scratch,
+};
 use crate::error::{Delivery, Error, Result};
 use crate::method::{Accepts, Method};
 use crate::session::{EncodedBody, PullFlight, PushFlight, Request, Session, Timeout, inflate};
@@ -74,9 +76,9 @@ fn decode_reply<M: Method, R>(packet: &Packet, limits: &DecodeLimits) -> Result<
 where
     M::Codecs: for<'de> DecodeAny<'de, R>,
 {
-    let body = packet.body();
-    <M::Codecs as DecodeAny<'_, R>>::decode(body.codec(), body.payload(), limits)
-        .map_err(|error| Error::decode(&error))
+    let (body, scratch) = (packet.body(), Scratch::default());
+    let input = Input::new(body.payload(), limits, &scratch);
+    <M::Codecs as DecodeAny<'_, R>>::decode(body.codec(), input).map_err(|error| Error::decode(&error))
 }
 
 /// A pull that a generated client is about to make: set options, then `.await` it.

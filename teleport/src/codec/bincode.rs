@@ -4,7 +4,7 @@ use bincode::Options;
 use serde::{Deserialize, Serialize};
 
 use super::guard::{Bounds, GuardSeed};
-use super::{Codec, CodecError, Decode, DecodeLimits, Encode};
+use super::{Codec, CodecError, Decode, Encode, Input};
 
 /// Bincode 1 with variable-length integers, id `b`: any serde type that does not need to see what comes before it
 /// reads it. Compact and fast; both sides must have the same types.
@@ -25,11 +25,11 @@ impl<T: Serialize + ?Sized> Encode<T> for Bincode {
 
 impl<'de, T: Deserialize<'de>> Decode<'de, T> for Bincode {
     #[inline]
-    fn decode(bytes: &'de [u8], limits: &DecodeLimits) -> Result<T, CodecError> {
-        let bounds = Bounds::new(bytes.len(), limits);
+    fn decode(input: Input<'de>) -> Result<T, CodecError> {
+        let bytes = input.bytes();
         bincode::DefaultOptions::new()
             .with_limit(bytes.len() as u64)
-            .deserialize_seed(GuardSeed::new(&bounds), bytes)
+            .deserialize_seed(GuardSeed::new(&Bounds::new(input)), bytes)
             .map_err(failed)
     }
 }

@@ -1,7 +1,10 @@
-//! Bounds for codecs that have none of their own: how deep values are nested, and how many there are.
+//! Between a deserializer and the type that it reads: bounds that codecs don't have of their own, and texts that last.
 //!
-//! Without them a few bytes can overflow the stack, where a type contains itself, or keep a decoder busy for ever,
+//! Without bounds a few bytes can overflow the stack, where a type contains itself, or keep a decoder busy for ever,
 //! where a sequence of values that take no bytes claims to be very long.
+//!
+//! A deserializer that has to change a text, as JSON does with an escape, can't lend it; what asks for a `&str` then
+//! fails. Here such a text is kept in the body's [`Scratch`], which can lend it.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,41 +15,36 @@ use serde::de::{
     Visitor,
 };
 
-use super::DecodeLimits;
+use super::input::Input;
+use super::scratch::{Kept, Scratch};
 
 /// Elements that any body may have, beyond one for each of its bytes.
 const FREE_ELEMENTS: u64 = 4096;
 
-/// Reads a value through a serde deserializer, with bounds on what hostile bytes can do.
-///
-/// Values may be nested [`DecodeLimits::max_depth`] deep, and sequences and maps may have about as many elements
-/// in all as the body has `bytes`. For codecs of the user's own; see [`Codec`](super::Codec) for an example.
-///
-/// # Errors
-///
-/// The deserializer's own, and one that names the bound which was passed.
-pub fn decode_guarded<'de, T, D>(deserializer: D, bytes: usize, limits: &DecodeLimits) -> Result<T, D::Error>
-where
-    T: Deserialize<'de>,
-    D: Deserializer<'de>,
-{
-    GuardSeed::new(&Bounds::new(bytes, limits)).deserialize(deserializer)
-}
-
 /// What is left of the bounds while a body is read.
-pub(super) struct Bounds {
+pub(super) struct Bounds<'de> {
     levels: Cell<u32>,
     elements: Cell<u64>,
     max_depth: u32,
+    /// Where the next text is kept.
+    scratch: Cell<&'de Scratch>,
 }
 
-impl Bounds {
-    pub(super) fn new(bytes: usize, limits: &DecodeLimits) -> Self {
+impl<'de> Bounds<'de> {
+    pub(super) fn new(input: Input<'de>) -> Self {
+        let max_depth = input.limits().max_depth;
         Bounds {
-            levels: Cell::new(limits.max_depth),
-            elements: Cell::new(FREE_ELEMENTS.saturating_add(bytes as u64)),
-            max_depth: limits.max_depth,
+            levels: Cell::new(max_depth),
+            elements: Cell::new(FREE_ELEMENTS.saturating_add(input.bytes().len() as u64)),
+            max_depth,
+            scratch: Cell::new(input.scratch()),
         }
+    }
+
+    fn keep(&self, value: Kept) -> &'de Kept {
+        let (kept, next) = self.scratch.get().keep(value);
+        self.scratch.set(next);
+        kept
     }
 
     #[inline]
@@ -84,50 +82,72 @@ impl Bounds {
 }
 
 /// Reads a whole value within bounds.
-pub(super) struct GuardSeed<'g, T> {
-    bounds: &'g Bounds,
+pub(super) struct GuardSeed<'g, 'de, T> {
+    bounds: &'g Bounds<'de>,
     value: PhantomData<fn() -> T>,
 }
 
-impl<'g, T> GuardSeed<'g, T> {
-    pub(super) fn new(bounds: &'g Bounds) -> Self {
+impl<'g, 'de, T> GuardSeed<'g, 'de, T> {
+    pub(super) fn new(bounds: &'g Bounds<'de>) -> Self {
         GuardSeed { bounds, value: PhantomData }
     }
 }
 
-impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for GuardSeed<'_, T> {
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for GuardSeed<'_, 'de, T> {
     type Value = T;
 
     #[inline]
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        T::deserialize(Guarded { inner: deserializer, bounds: self.bounds })
+        T::deserialize(Guarded { inner: deserializer, bounds: self.bounds, asked: Asked::Value })
     }
 }
 
 /// Any of serde's parts, within bounds.
-struct Guarded<'g, X> {
+struct Guarded<'g, 'de, X> {
     inner: X,
-    bounds: &'g Bounds,
+    bounds: &'g Bounds<'de>,
+    asked: Asked,
 }
 
-impl<'g, X> Guarded<'g, X> {
+/// What the type asked its deserializer for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// Any value.
+    Value,
+    /// As many elements as the type itself says, as a tuple does: they need no counting, and the fields of many small
+    /// structs may well be more than their bytes.
+    Fixed,
+    /// A text that it does not need to own, so perhaps one to borrow.
+    Text,
+    /// Bytes that it does not need to own.
+    Bytes,
+}
+
+impl<'g, 'de, X> Guarded<'g, 'de, X> {
     #[inline]
-    fn with<Y>(&self, inner: Y) -> Guarded<'g, Y> {
-        Guarded { inner, bounds: self.bounds }
+    fn with<Y>(&self, inner: Y) -> Guarded<'g, 'de, Y> {
+        self.asking(inner, Asked::Value)
+    }
+
+    #[inline]
+    fn asking<Y>(&self, inner: Y, asked: Asked) -> Guarded<'g, 'de, Y> {
+        Guarded { inner, bounds: self.bounds, asked }
     }
 }
 
 macro_rules! forward {
-    ($($method:ident($($arg:ident: $T:ty),*);)*) => {$(
+    ($($method:ident($($arg:ident: $T:ty),*) $($asked:ident)?;)*) => {$(
         #[inline]
         fn $method<V: Visitor<'de>>(self, $($arg: $T,)* visitor: V) -> Result<V::Value, D::Error> {
-            let visitor = self.with(visitor);
+            let visitor = self.asking(visitor, forward!(@ $($asked)?));
             self.inner.$method($($arg,)* visitor)
         }
     )*};
+    (@) => { Asked::Value };
+    (@ $asked:ident) => { Asked::$asked };
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, 'de, D> {
     type Error = D::Error;
 
     forward! {
@@ -146,19 +166,19 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, D> {
         deserialize_f32();
         deserialize_f64();
         deserialize_char();
-        deserialize_str();
+        deserialize_str() Text;
         deserialize_string();
-        deserialize_bytes();
+        deserialize_bytes() Bytes;
         deserialize_byte_buf();
         deserialize_option();
         deserialize_unit();
         deserialize_unit_struct(name: &'static str);
         deserialize_newtype_struct(name: &'static str);
         deserialize_seq();
-        deserialize_tuple(len: usize);
-        deserialize_tuple_struct(name: &'static str, len: usize);
+        deserialize_tuple(len: usize) Fixed;
+        deserialize_tuple_struct(name: &'static str, len: usize) Fixed;
         deserialize_map();
-        deserialize_struct(name: &'static str, fields: &'static [&'static str]);
+        deserialize_struct(name: &'static str, fields: &'static [&'static str]) Fixed;
         deserialize_enum(name: &'static str, variants: &'static [&'static str]);
         deserialize_identifier();
         deserialize_ignored_any();
@@ -179,7 +199,7 @@ macro_rules! visit {
     )*};
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, 'de, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -201,12 +221,40 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, V> {
         visit_f32(f32);
         visit_f64(f64);
         visit_char(char);
-        visit_str(&str);
         visit_borrowed_str(&'de str);
-        visit_string(String);
-        visit_bytes(&[u8]);
         visit_borrowed_bytes(&'de [u8]);
-        visit_byte_buf(Vec<u8>);
+    }
+
+    #[inline]
+    fn visit_str<E: Error>(self, text: &str) -> Result<V::Value, E> {
+        match self.asked {
+            Asked::Text => self.lend_text(text.into()),
+            _ => self.inner.visit_str(text),
+        }
+    }
+
+    #[inline]
+    fn visit_string<E: Error>(self, text: String) -> Result<V::Value, E> {
+        match self.asked {
+            Asked::Text => self.lend_text(text.into()),
+            _ => self.inner.visit_string(text),
+        }
+    }
+
+    #[inline]
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<V::Value, E> {
+        match self.asked {
+            Asked::Bytes => self.lend_bytes(bytes.into()),
+            _ => self.inner.visit_bytes(bytes),
+        }
+    }
+
+    #[inline]
+    fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<V::Value, E> {
+        match self.asked {
+            Asked::Bytes => self.lend_bytes(bytes.into()),
+            _ => self.inner.visit_byte_buf(bytes),
+        }
     }
 
     #[inline]
@@ -233,7 +281,10 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, V> {
 
     #[inline]
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<V::Value, A::Error> {
-        let seq = self.with(seq);
+        if self.asked == Asked::Bytes {
+            return self.visit_byte_seq(seq);
+        }
+        let seq = self.asking(seq, self.asked);
         self.bounds.nested(|| self.inner.visit_seq(seq))
     }
 
@@ -250,7 +301,35 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, V> {
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Guarded<'_, S> {
+impl<'de, V: Visitor<'de>> Guarded<'_, 'de, V> {
+    #[cold]
+    fn lend_text<E: Error>(self, text: Box<str>) -> Result<V::Value, E> {
+        match self.bounds.keep(Kept::Text(text)) {
+            Kept::Text(text) => self.inner.visit_borrowed_str(text),
+            Kept::Bytes(bytes) => self.inner.visit_borrowed_bytes(bytes),
+        }
+    }
+
+    #[cold]
+    fn lend_bytes<E: Error>(self, bytes: Box<[u8]>) -> Result<V::Value, E> {
+        match self.bounds.keep(Kept::Bytes(bytes)) {
+            Kept::Text(text) => self.inner.visit_borrowed_str(text),
+            Kept::Bytes(bytes) => self.inner.visit_borrowed_bytes(bytes),
+        }
+    }
+
+    /// Bytes in a codec that has none of their own, such as JSON: an array of numbers.
+    fn visit_byte_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<V::Value, A::Error> {
+        let mut seq = self.with(seq);
+        let mut bytes = Vec::new();
+        while let Some(byte) = seq.next_element::<u8>()? {
+            bytes.push(byte);
+        }
+        self.lend_bytes(bytes.into())
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Guarded<'_, 'de, S> {
     type Value = S::Value;
 
     #[inline]
@@ -260,14 +339,17 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Guarded<'_, S> {
     }
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Guarded<'_, A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Guarded<'_, 'de, A> {
     type Error = A::Error;
 
     #[inline]
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        self.bounds.element()?;
         let seed = self.with(seed);
-        self.inner.next_element_seed(seed)
+        let element = self.inner.next_element_seed(seed)?;
+        if element.is_some() && self.asked != Asked::Fixed {
+            self.bounds.element()?;
+        }
+        Ok(element)
     }
 
     #[inline]
@@ -276,14 +358,17 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Guarded<'_, A> {
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Guarded<'_, A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Guarded<'_, 'de, A> {
     type Error = A::Error;
 
     #[inline]
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        self.bounds.element()?;
         let seed = self.with(seed);
-        self.inner.next_key_seed(seed)
+        let key = self.inner.next_key_seed(seed)?;
+        if key.is_some() {
+            self.bounds.element()?;
+        }
+        Ok(key)
     }
 
     #[inline]
@@ -298,19 +383,19 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Guarded<'_, A> {
     }
 }
 
-impl<'de, 'g, A: EnumAccess<'de>> EnumAccess<'de> for Guarded<'g, A> {
+impl<'de, 'g, A: EnumAccess<'de>> EnumAccess<'de> for Guarded<'g, 'de, A> {
     type Error = A::Error;
-    type Variant = Guarded<'g, A::Variant>;
+    type Variant = Guarded<'g, 'de, A::Variant>;
 
     #[inline]
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), A::Error> {
         let seed = self.with(seed);
         let (value, variant) = self.inner.variant_seed(seed)?;
-        Ok((value, Guarded { inner: variant, bounds: self.bounds }))
+        Ok((value, Guarded { inner: variant, bounds: self.bounds, asked: Asked::Value }))
     }
 }
 
-impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Guarded<'_, A> {
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Guarded<'_, 'de, A> {
     type Error = A::Error;
 
     #[inline]
@@ -326,7 +411,7 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Guarded<'_, A> {
 
     #[inline]
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
-        let visitor = self.with(visitor);
+        let visitor = self.asking(visitor, Asked::Fixed);
         self.inner.tuple_variant(len, visitor)
     }
 
@@ -336,15 +421,15 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Guarded<'_, A> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        let visitor = self.with(visitor);
+        let visitor = self.asking(visitor, Asked::Fixed);
         self.inner.struct_variant(fields, visitor)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Bincode, Decode, Json};
-    use super::*;
+    use super::super::input::lasting;
+    use super::super::{Bincode, Decode, DecodeLimits, Json};
 
     #[derive(Debug, serde::Serialize, serde::Deserialize)]
     struct Chain(Option<Box<Chain>>);
@@ -354,11 +439,11 @@ mod tests {
         let limits = DecodeLimits::default();
         // Each 1 is one more link.
         let deep = vec![1u8; 1_000_000];
-        let error = <Bincode as Decode<'_, Chain>>::decode(&deep, &limits).unwrap_err().to_string();
+        let error = <Bincode as Decode<'_, Chain>>::decode(lasting(&deep, &limits)).unwrap_err().to_string();
         assert!(error.contains("limits.max_depth"), "{error}");
         let mut shallow = vec![1u8; 60];
         shallow.push(0);
-        assert!(<Bincode as Decode<'_, Chain>>::decode(&shallow, &limits).is_ok());
+        assert!(<Bincode as Decode<'_, Chain>>::decode(lasting(&shallow, &limits)).is_ok());
     }
 
     #[test]
@@ -366,15 +451,17 @@ mod tests {
         // The variable-length form of 2^63.
         let mut bytes = vec![253];
         bytes.extend_from_slice(&(1u64 << 63).to_le_bytes());
-        let error = <Bincode as Decode<'_, Vec<()>>>::decode(&bytes, &DecodeLimits::default()).unwrap_err();
+        let error =
+            <Bincode as Decode<'_, Vec<()>>>::decode(lasting(&bytes, &DecodeLimits::default())).unwrap_err();
         assert!(error.to_string().contains("more elements"), "{error}");
     }
 
     #[test]
     fn json_keeps_a_depth_below_its_own() {
         let limits = DecodeLimits::default().with_max_depth(3);
-        let decode =
-            |json: &str| <Json as Decode<'_, serde_json::Value>>::decode(json.as_bytes(), &limits).map(drop);
+        let decode = |json: &str| {
+            <Json as Decode<'_, serde_json::Value>>::decode(lasting(json.as_bytes(), &limits)).map(drop)
+        };
         assert!(decode("[[[1]]]").is_ok());
         assert!(decode("[[[[1]]]]").unwrap_err().to_string().contains("limits.max_depth"));
         assert!(decode("[1] 2").is_err(), "what follows is not ignored");
@@ -383,8 +470,22 @@ mod tests {
     #[test]
     fn borrowed_texts_stay_borrowed() {
         let bytes = bincode::Options::serialize(bincode::DefaultOptions::new(), &("text", 7u8)).unwrap();
-        let (text, number): (&str, u8) = Bincode::decode(&bytes, &DecodeLimits::default()).unwrap();
+        let (text, number): (&str, u8) = Bincode::decode(lasting(&bytes, &DecodeLimits::default())).unwrap();
         assert_eq!((text, number), ("text", 7));
         assert!(bytes.as_ptr_range().contains(&text.as_ptr()));
+        let json = br#"["plain", "esc\naped", [1, 2], "\u00e9"]"#;
+        let (plain, escaped, bytes, raw): (&str, &str, &[u8], &[u8]) =
+            Json::decode(lasting(json, &DecodeLimits::default())).unwrap();
+        assert_eq!((plain, escaped, bytes, raw), ("plain", "esc\naped", &[1, 2][..], "é".as_bytes()));
+        assert!(json.as_ptr_range().contains(&plain.as_ptr()));
+    }
+
+    #[test]
+    fn a_type_that_contains_itself_without_a_bracket_ends_too() {
+        for json in ["1", "[1]"] {
+            let error =
+                <Json as Decode<'_, Chain>>::decode(lasting(json.as_bytes(), &DecodeLimits::default()));
+            assert!(error.unwrap_err().to_string().contains("limits.max_depth"));
+        }
     }
 }

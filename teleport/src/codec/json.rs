@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, CodecError, Decode, DecodeLimits, Encode, decode_guarded};
+use super::{Codec, CodecError, Decode, Encode, Input};
 
 /// JSON, id `j`: any serde type. The default.
 ///
@@ -24,14 +24,14 @@ impl<T: Serialize + ?Sized> Encode<T> for Json {
 
 impl<'de, T: Deserialize<'de>> Decode<'de, T> for Json {
     #[inline]
-    fn decode(bytes: &'de [u8], limits: &DecodeLimits) -> Result<T, CodecError> {
-        if bytes.is_empty() {
+    fn decode(input: Input<'de>) -> Result<T, CodecError> {
+        if input.bytes().is_empty() {
             return serde_json::from_slice(b"null")
                 .map_err(|_| CodecError::new(Json::NAME, "there is no body, and a value is expected"));
         }
         // serde_json's own bound counts brackets alone: a type that contains itself without one would not end.
-        let mut reader = serde_json::Deserializer::from_slice(bytes);
-        let value = decode_guarded(&mut reader, bytes.len(), limits).map_err(failed)?;
+        let mut reader = serde_json::Deserializer::from_slice(input.bytes());
+        let value = input.deserialize(&mut reader).map_err(failed)?;
         reader.end().map_err(failed)?;
         Ok(value)
     }

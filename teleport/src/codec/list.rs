@@ -1,6 +1,6 @@
 //! Several codecs, of which the id of a body chooses one.
 
-use super::{AnyError, Codec, CodecError, Decode, DecodeLimits, Encode};
+use super::{AnyError, Codec, CodecError, Decode, Encode, Input};
 
 /// The codecs that a method supports: a tuple of one to eight, of which the first is the default.
 pub trait CodecList: Send + Sync + 'static {
@@ -36,7 +36,7 @@ pub trait DecodeAny<'de, T>: CodecList {
     /// # Errors
     ///
     /// Where no codec of the list has the id, or it can't read the value.
-    fn decode(id: u8, bytes: &'de [u8], limits: &DecodeLimits) -> Result<T, AnyError>;
+    fn decode(id: u8, input: Input<'de>) -> Result<T, AnyError>;
 }
 
 #[cold]
@@ -72,12 +72,12 @@ macro_rules! lists {
 
         impl<'de, T, $First: Decode<'de, T>, $($C: Decode<'de, T>),*> DecodeAny<'de, T> for ($First, $($C,)*) {
             #[inline]
-            fn decode(id: u8, bytes: &'de [u8], limits: &DecodeLimits) -> Result<T, AnyError> {
+            fn decode(id: u8, input: Input<'de>) -> Result<T, AnyError> {
                 if id == $First::ID || id == 0 {
-                    return Ok($First::decode(bytes, limits)?);
+                    return Ok($First::decode(input)?);
                 }
                 $(if id == $C::ID {
-                    return Ok($C::decode(bytes, limits)?);
+                    return Ok($C::decode(input)?);
                 })*
                 Err(unsupported::<Self>(id))
             }

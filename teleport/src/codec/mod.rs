@@ -8,28 +8,35 @@ mod bincode;
 mod error;
 mod guard;
 pub mod gzip;
+mod input;
 mod json;
 mod list;
 mod plain;
 mod protobuf;
+mod scratch;
+mod untyped;
 
 pub use bincode::Bincode;
 pub use error::{AnyError, CodecError};
-pub use guard::decode_guarded;
+pub use input::Input;
 pub use json::Json;
 pub use list::{CodecList, DecodeAny, EncodeAny};
 pub use plain::Plain;
 pub use protobuf::Protobuf;
+pub use scratch::Scratch;
+pub(crate) use untyped::decode_untyped;
 
 /// A body codec: its id, which travels in front of the body, and its name.
 ///
 /// # Examples
 ///
-/// A codec of one's own, over serde; [`decode_guarded`] bounds what a hostile body can do:
+/// A codec of one's own, over serde; [`Input::deserialize`] bounds what a hostile body can do:
 ///
 /// ```
+/// use std::io::Cursor;
+///
 /// use serde::{Deserialize, Serialize};
-/// use teleport::{Codec, CodecError, Decode, DecodeLimits, Encode, decode_guarded};
+/// use teleport::{Codec, CodecError, Decode, Encode, Input};
 ///
 /// #[derive(Clone, Copy, Default)]
 /// struct MessagePack;
@@ -46,9 +53,13 @@ pub use protobuf::Protobuf;
 /// }
 ///
 /// impl<'de, T: Deserialize<'de>> Decode<'de, T> for MessagePack {
-///     fn decode(bytes: &'de [u8], limits: &DecodeLimits) -> Result<T, CodecError> {
-///         let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
-///         decode_guarded(&mut reader, bytes.len(), limits).map_err(|error| CodecError::new(Self::NAME, error))
+///     fn decode(input: Input<'de>) -> Result<T, CodecError> {
+///         let mut reader = rmp_serde::Deserializer::new(Cursor::new(input.bytes()));
+///         let value = input.deserialize(&mut reader).map_err(|error| CodecError::new(Self::NAME, error))?;
+///         match input.bytes().len() as u64 - reader.position() {
+///             0 => Ok(value),
+///             rest => Err(CodecError::new(Self::NAME, format!("{rest} bytes follow the value"))),
+///         }
 ///     }
 /// }
 /// ```
@@ -75,7 +86,7 @@ pub trait Encode<T: ?Sized>: Codec {
     fn encode(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError>;
 }
 
-/// A codec that can read a `T`, which may borrow from the bytes.
+/// A codec that can read a `T`, which may borrow from the body.
 #[diagnostic::on_unimplemented(
     message = "`{T}` can't be read by the codec `{Self}`",
     label = "can't travel in the codec `{Self}`",
@@ -83,12 +94,12 @@ pub trait Encode<T: ?Sized>: Codec {
             `prost::Message`, plain takes strings, bytes and numbers; derive it, or choose another codec"
 )]
 pub trait Decode<'de, T>: Codec {
-    /// Reads a value from all of `bytes`; empty bytes are a body that is not there, or is empty.
+    /// Reads a value from all bytes of the input.
     ///
     /// # Errors
     ///
-    /// Where the bytes are no `T`, or over the limits.
-    fn decode(bytes: &'de [u8], limits: &DecodeLimits) -> Result<T, CodecError>;
+    /// Where the bytes are no `T`, or more than one, or over the limits.
+    fn decode(input: Input<'de>) -> Result<T, CodecError>;
 }
 
 /// Bounds on what is decoded.
@@ -123,3 +134,6 @@ impl DecodeLimits {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;

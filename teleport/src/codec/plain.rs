@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Codec, CodecError, Decode, DecodeLimits, Encode};
+use super::{Codec, CodecError, Decode, Encode, Input};
 
 /// Plain text or bytes, id `s`: strings, byte slices, and numbers and truth values as their text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,8 +56,8 @@ impl Encode<()> for Plain {
 }
 
 impl Decode<'_, ()> for Plain {
-    fn decode(bytes: &[u8], _: &DecodeLimits) -> Result<(), CodecError> {
-        if bytes.is_empty() {
+    fn decode(input: Input<'_>) -> Result<(), CodecError> {
+        if input.bytes().is_empty() {
             Ok(())
         } else {
             Err(CodecError::new(Plain::NAME, "a body came where none is expected"))
@@ -67,15 +67,15 @@ impl Decode<'_, ()> for Plain {
 
 impl<'de> Decode<'de, &'de str> for Plain {
     #[inline]
-    fn decode(bytes: &'de [u8], _: &DecodeLimits) -> Result<&'de str, CodecError> {
-        std::str::from_utf8(bytes).map_err(|error| CodecError::new(Plain::NAME, error))
+    fn decode(input: Input<'de>) -> Result<&'de str, CodecError> {
+        std::str::from_utf8(input.bytes()).map_err(|error| CodecError::new(Plain::NAME, error))
     }
 }
 
 impl<'de> Decode<'de, &'de [u8]> for Plain {
     #[inline]
-    fn decode(bytes: &'de [u8], _: &DecodeLimits) -> Result<&'de [u8], CodecError> {
-        Ok(bytes)
+    fn decode(input: Input<'de>) -> Result<&'de [u8], CodecError> {
+        Ok(input.bytes())
     }
 }
 
@@ -83,8 +83,8 @@ macro_rules! decode_from {
     ($($Borrowed:ty => $($Owned:ty),+;)*) => {$($(
         impl<'de> Decode<'de, $Owned> for Plain {
             #[inline]
-            fn decode(bytes: &'de [u8], limits: &DecodeLimits) -> Result<$Owned, CodecError> {
-                <Plain as Decode<'de, $Borrowed>>::decode(bytes, limits).map(Into::into)
+            fn decode(input: Input<'de>) -> Result<$Owned, CodecError> {
+                <Plain as Decode<'de, $Borrowed>>::decode(input).map(Into::into)
             }
         }
     )+)*};
@@ -105,8 +105,8 @@ macro_rules! as_text {
         }
 
         impl<'de> Decode<'de, $T> for Plain {
-            fn decode(bytes: &'de [u8], limits: &DecodeLimits) -> Result<$T, CodecError> {
-                let text = <Plain as Decode<'de, &'de str>>::decode(bytes, limits)?;
+            fn decode(input: Input<'de>) -> Result<$T, CodecError> {
+                let text = <Plain as Decode<'de, &'de str>>::decode(input)?;
                 text.parse().map_err(|error| CodecError::new(Plain::NAME, error))
             }
         }

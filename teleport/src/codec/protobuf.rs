@@ -1,6 +1,6 @@
 //! Protobuf bodies.
 
-use super::{Codec, CodecError, Decode, DecodeLimits, Encode};
+use super::{Codec, CodecError, Decode, Encode, Input};
 
 /// Protobuf, id `p`: one `prost::Message`. A body that is not there reads as the message of no fields.
 ///
@@ -22,7 +22,7 @@ impl<T: prost::Message> Encode<T> for Protobuf {
 
 impl<T: prost::Message + Default> Decode<'_, T> for Protobuf {
     #[inline]
-    fn decode(bytes: &[u8], _: &DecodeLimits) -> Result<T, CodecError> {
-        T::decode(bytes).map_err(|error| CodecError::new(Protobuf::NAME, error))
+    fn decode(input: Input<'_>) -> Result<T, CodecError> {
+        T::decode(input.bytes()).map_err(|error| CodecError::new(Protobuf::NAME, error))
     }
 }

@@ -18,3 +18,6 @@ pub(crate) use serving::Serving;
 pub(crate) use settings::{Headers, Settings};
 pub use settings::{Limits, Timeouts};
 pub(crate) use shared::{Shared, now};
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ pub(crate) struct PacketReader {
     source: Box<dyn AsyncRead + Send + Unpin>,
     /// The start of a packet whose rest has not come yet.
     partial: Vec<u8>,
-    /// Length that the packet in `partial` is known to have at least.
+    /// Length that the packet in `partial` is known to have at least; 0 where there is none.
     needed: usize,
     /// Bytes read but held back because the receiver paused.
     held: Vec<u8>,
@@ -208,12 +208,16 @@ impl PacketReader {
                     Inspected::Oversized(oversized) => {
                         // `partial` never holds more than `needed`, so nothing of the body is in it.
                         self.skip = oversized.body;
+                        self.needed = 0;
                         let partial = std::mem::take(&mut self.partial);
                         let flow = receive(oversized.arrival(&partial));
                         buffer::give(partial);
                         flow?
                     }
-                    Inspected::Complete(_) => receive(Arrival::Owned(std::mem::take(&mut self.partial)))?,
+                    Inspected::Complete(_) => {
+                        self.needed = 0;
+                        receive(Arrival::Owned(std::mem::take(&mut self.partial)))?
+                    }
                 }
             };
             if flow == Flow::Pause {
@@ -278,3 +282,6 @@ fn oversized(buf: &[u8], limits: &Limits) -> Option<Oversized> {
         body: u64::from(body),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -204,3 +204,6 @@ fn write_header(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -189,3 +189,6 @@ impl<'de> Visitor<'de> for IdVisitor {
         Ok(PacketId::Text(Cow::Owned(text.to_owned())))
     }
 }
+
+#[cfg(test)]
+mod tests;

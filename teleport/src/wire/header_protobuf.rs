@@ -77,7 +77,7 @@ impl HeaderCodec for ProtobufHeader {
                 (5, VARINT) => header.code = reader.int32()?,
                 (6, BYTES) => header.status = reader.text("status")?,
                 (0, _) => return Err(bad(format!("a field at byte {start} has the number 0"))),
-                (field @ 2..=6, wire_type) => {
+                (field @ 1..=6, wire_type) => {
                     return Err(bad(format!("field {field} at byte {start} has the wire type {wire_type}")));
                 }
                 (_, VARINT) => drop(reader.varint()?),
@@ -206,3 +206,6 @@ fn put_text(out: &mut Vec<u8>, field: u64, text: &str) {
         out.extend_from_slice(text.as_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests;

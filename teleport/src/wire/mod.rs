@@ -47,3 +47,6 @@ pub use id::{IdFormat, PacketId};
 pub use limits::Limits;
 pub use packet::{Packet, PacketRef, RawBody, read};
 pub use uri::Uri;
+
+#[cfg(test)]
+mod tests;

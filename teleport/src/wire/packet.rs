@@ -130,26 +130,27 @@ impl Packet {
     ///
     /// As [`read`], and where the packet is not whole.
     pub fn from_frame(mut buf: Vec<u8>, codecs: &HeaderCodecs, limits: &Limits) -> Result<Packet, WireError> {
-        let Some((packet, _)) = read(&buf, codecs, limits)? else {
+        let Some((packet, length)) = read(&buf, codecs, limits)? else {
             return Err(WireError::frame("the packet is not whole"));
         };
-        // Texts that had to be unescaped stand in no buffer yet: they are put behind the packet.
+        // Texts that had to be unescaped, or that the codec has from elsewhere, are put behind the packet.
         let mut unescaped = String::new();
         let end = buf.len();
-        let mut place = |text: &Cow<'_, str>| match text {
-            Cow::Borrowed(text) => span_in(&buf, text.as_bytes()),
-            Cow::Owned(text) => {
+        let mut place = |text: &Cow<'_, str>| {
+            span_in(&buf, text.as_bytes()).unwrap_or_else(|| {
                 let start = end + unescaped.len();
                 unescaped.push_str(text);
                 Span { start, end: start + text.len() }
-            }
+            })
         };
         let PacketRef { header, header_codec, body } = &packet;
         let id = match &header.id {
             PacketId::Sequence(number) => Id::Sequence(*number),
             PacketId::Text(text) => Id::Text(place(text)),
         };
-        let (uri, status, body) = (place(&header.uri), place(&header.status), span_in(&buf, body.0));
+        let (uri, status) = (place(&header.uri), place(&header.status));
+        // The body is the packet's last part.
+        let body = Span { start: length - body.0.len(), end: length };
         let (kind, gzip, code, header_codec) = (header.kind, header.gzip, header.code, *header_codec);
         buf.extend_from_slice(unescaped.as_bytes());
         Ok(Packet { buf, id, uri, status, body, kind, gzip, code, header_codec })
@@ -272,11 +273,90 @@ impl Packet {
     }
 }
 
-/// Where `part`, a slice of `whole`, stands in it.
-fn span_in(whole: &[u8], part: &[u8]) -> Span {
+/// Where `part` stands in `whole`, if it is a slice of it.
+fn span_in(whole: &[u8], part: &[u8]) -> Option<Span> {
     if part.is_empty() {
-        return Span { start: 0, end: 0 };
+        return Some(Span { start: 0, end: 0 });
     }
-    let start = part.as_ptr().addr() - whole.as_ptr().addr();
-    Span { start, end: start + part.len() }
+    let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    let end = start + part.len();
+    (end <= whole.len()).then_some(Span { start, end })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Body, write};
+    use super::*;
+
+    /// A header that needs unescaping, so that its texts stand behind the packet when it is owned.
+    fn bytes(body: Body<'_>) -> Vec<u8> {
+        let header = Header {
+            gzip: 3,
+            code: 500,
+            status: "<broken>".into(),
+            ..Header::new(PacketId::Text("a&b".into()), Kind::REPLY, "/uri")
+        };
+        let mut out = Vec::new();
+        write(&mut out, &HeaderCodecs::default(), b'j', &header, body, &Limits::default()).unwrap();
+        out
+    }
+
+    #[test]
+    fn another_body_takes_the_place_of_the_first_and_the_header_stays() {
+        let (codecs, limits) = (HeaderCodecs::default(), Limits::default());
+        for body in [Body::None, Body::Payload { codec: b's', payload: b"" }, Body::Raw(b"jsome payload")] {
+            let bytes = bytes(body);
+            let packet = read(&bytes, &codecs, &limits).unwrap().unwrap().0;
+            let copied = Packet::copy_from(&packet, Vec::new());
+            let owned = Packet::from_frame(bytes.clone(), &codecs, &limits).unwrap();
+            for mut owned in [copied, owned] {
+                for payload in
+                    [&b"longer than the first one was"[..], b"x", b"", b"long again, and different"]
+                {
+                    owned.set_body(b'b', payload);
+                    assert_eq!((owned.body().codec(), owned.body().payload()), (b'b', payload));
+                    assert_eq!(owned.header(), packet.header);
+                    assert_eq!((owned.gzip(), owned.code(), owned.status()), (3, 500, "<broken>"));
+                }
+                assert!(owned.into_buf().len() < bytes.len() + 80, "bodies that are gone must not pile up");
+            }
+        }
+    }
+
+    #[test]
+    fn a_packet_that_is_not_whole_is_refused() {
+        let (codecs, limits) = (HeaderCodecs::default(), Limits::default());
+        let bytes = bytes(Body::Raw(b"j1"));
+        for end in 0..bytes.len() {
+            let error = Packet::from_frame(bytes[..end].to_vec(), &codecs, &limits).unwrap_err();
+            assert!(error.is_frame(), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_can_not_be_read_is_refused() {
+        let limits = Limits::default();
+        for (bytes, codec) in
+            [(&b"\0\0\0\x02p\xff\0\0\0\0"[..], "protobuf"), (b"\0\0\0\x02j{\0\0\0\0", "json")]
+        {
+            for error in [
+                read(bytes, &HeaderCodecs::default(), &limits).unwrap_err(),
+                Packet::from_frame(bytes.to_vec(), &HeaderCodecs::default(), &limits).unwrap_err(),
+            ] {
+                assert!(error.is_header() && error.to_string().contains(codec), "{error}");
+            }
+        }
+        let error = read(b"\0\0\0\x02zx\0\0\0\0", &HeaderCodecs::default(), &limits).unwrap_err();
+        assert!(error.is_codec(), "{error}");
+    }
+
+    #[test]
+    fn a_copy_uses_the_buffer_it_is_given() {
+        let bytes = bytes(Body::Raw(b"j1"));
+        let (packet, _) = read(&bytes, &HeaderCodecs::default(), &Limits::default()).unwrap().unwrap();
+        let buf = Vec::with_capacity(500);
+        let before = buf.as_ptr();
+        let buf = Packet::copy_from(&packet, buf).into_buf();
+        assert_eq!(buf.as_ptr(), before);
+    }
 }

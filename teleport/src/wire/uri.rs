@@ -86,3 +86,58 @@ impl<'a> Uri<'a> {
             .map_err(|_| WireError::uri(format!("the uri {:?} is not UTF-8 when it is unescaped", self.path)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uri_is_cut_at_its_first_question_mark() {
+        for (uri, path, query) in [
+            ("", "", None),
+            ("/a/b", "/a/b", None),
+            ("/a?", "/a", Some("")),
+            ("/a?x=1?y=2", "/a", Some("x=1?y=2")),
+            ("?x", "", Some("x")),
+            // Escaped, it is of the path.
+            ("/a%3Fx", "/a%3Fx", None),
+        ] {
+            assert_eq!((Uri::new(uri).path(), Uri::new(uri).query()), (path, query), "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_unescaped_once_and_copied_only_then() {
+        let decoded = |uri| Uri::new(uri).decoded_path().unwrap();
+        assert!(matches!(decoded("/plain+é"), Cow::Borrowed("/plain+é")));
+        assert_eq!(decoded("/caf%C3%a9/%2f%25"), "/café//%");
+        assert_eq!(decoded("/a%2541"), "/a%41");
+        assert_eq!(decoded("/a?%zz"), "/a", "the query is not looked at");
+    }
+
+    #[test]
+    fn an_escape_that_is_none_is_named() {
+        for (uri, escape) in
+            [("/%", "%"), ("/a%4", "%4"), ("/%zz/%41", "%zz"), ("/%4é", "%4é"), ("/%%41", "%%4")]
+        {
+            let error = Uri::new(uri).decoded_path().unwrap_err();
+            assert!(error.is_uri());
+            assert_eq!(error.to_string(), format!("invalid escape {escape:?} in the uri {uri:?}"));
+        }
+        let error = Uri::new("/%ff%fe").decoded_path().unwrap_err();
+        assert!(error.is_uri() && error.to_string().contains("not UTF-8"), "{error}");
+    }
+
+    #[test]
+    fn names_and_values_of_a_query_come_in_order() {
+        let uri = Uri::new("/a?x=1&y=a+b%26&x=2&&flag&=v&bad=%zz");
+        let pairs: Vec<(String, String)> =
+            uri.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        let expected = [("x", "1"), ("y", "a b&"), ("x", "2"), ("flag", ""), ("", "v"), ("bad", "%zz")];
+        assert_eq!(pairs, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(uri.query_value("x").as_deref(), Some("1"), "the first counts");
+        assert_eq!(uri.query_value("flag").as_deref(), Some(""));
+        assert_eq!(uri.query_value("X"), None);
+        assert_eq!(Uri::new("/a").query_pairs().count(), 0);
+    }
+}

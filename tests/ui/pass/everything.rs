@@ -147,7 +147,7 @@ where
 /// A codec of the user.
 pub mod codecs {
     use serde::{Deserialize, Serialize};
-    use teleport::{Codec, CodecError, Decode, DecodeLimits, Encode};
+    use teleport::{Codec, CodecError, Decode, Encode, Input};
 
     /// Debug text, which can't be read back.
     #[derive(Clone, Copy, Debug, Default)]
@@ -165,7 +165,7 @@ pub mod codecs {
     }
 
     impl<'de, T: Deserialize<'de>> Decode<'de, T> for Own {
-        fn decode(_: &'de [u8], _: &DecodeLimits) -> Result<T, CodecError> {
+        fn decode(_: Input<'de>) -> Result<T, CodecError> {
             Err(CodecError::new(Self::NAME, "can't be read"))
         }
     }
