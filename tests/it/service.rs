@@ -13,6 +13,8 @@ trait Arith {
     #[pull(args = tuple, codecs = [json])]
     fn pair(&self, r#type: &str, b: u8) -> (String, u8);
     async fn none(&self) -> usize;
+    #[pull(timeout = "50ms")]
+    async fn never(&self) -> usize;
     #[push(gzip = 5)]
     async fn log(&self, line: &str);
 }
@@ -40,6 +42,10 @@ impl Arith for Mine {
         self.0.lock().unwrap().len()
     }
 
+    async fn never(&self) -> usize {
+        std::future::pending().await
+    }
+
     async fn log(&self, line: &str) {
         self.0.lock().unwrap().push(line.into());
     }
@@ -64,4 +70,18 @@ async fn every_shape_of_method_reaches_its_service() {
     // One session keeps the order of what begins, so the pull after the push sees it.
     assert_eq!(arith.none().await.unwrap(), 1);
     assert_eq!(*service.0.lock().unwrap(), ["line"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_ends_at_the_timeout_of_its_method_unless_it_has_its_own() {
+    let server = Peer::builder().service(ArithServer::new(Mine::default())).unwrap().build().unwrap();
+    let session = Peer::builder().build().unwrap().connect(&server).await.unwrap();
+    let arith = ArithClient::new(&session);
+    let start = tokio::time::Instant::now();
+    assert!(arith.never().await.unwrap_err().is_timeout());
+    assert_eq!(start.elapsed(), Duration::from_millis(50));
+    assert!(arith.never().timeout(Duration::from_millis(7)).await.unwrap_err().is_timeout());
+    assert_eq!(start.elapsed(), Duration::from_millis(57));
+    let waiting = tokio::time::timeout(Duration::from_secs(3600), arith.never().no_timeout());
+    assert!(waiting.await.is_err(), "it waits as long as the session lives");
 }
