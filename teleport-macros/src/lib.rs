@@ -14,7 +14,15 @@ use proc_macro2::TokenStream;
 
 /// Makes a typed client and a server of a trait.
 ///
-/// ```ignore
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use teleport::{Context, Status};
+///
+/// #[derive(Serialize, Deserialize)] // both, as one side writes it and the other reads it
+/// pub struct User {
+///     name: String,
+/// }
+///
 /// #[teleport::service(prefix = "/v1", codec = bincode, timeout = "5s")]
 /// pub trait Arith {
 ///     /// Doc comments reach the generated client.
@@ -49,13 +57,56 @@ use proc_macro2::TokenStream;
 /// - A push (`#[push]`) is one way and returns nothing.
 /// - `&str`, `&[u8]`, `Option<&str>`, and types with a lifetime borrow from the packet, without a copy where it holds
 ///   them as they are; a JSON text with an escape is unescaped first. A reply can't borrow.
-/// - `#[ctx]` before an argument of type `&Context` gives the method the context of the call. The implementation writes
-///   the argument without the attribute; the client does not have it.
+/// - An argument of type `&Context` gives the method the context of the call; the client does not have it. `#[ctx]` may
+///   stand before it in the trait, to say so to the reader, but not in the implementation.
 /// - One argument travels as it is, several as an object with their names (in order where a codec has no names), none
 ///   as no body.
 /// - The trait may have type parameters and constants, a `where` clause, supertraits and default bodies; methods may
-///   have lifetimes.
+///   have lifetimes. Parameters that travel have the bounds below; each instance that one peer serves needs a group of
+///   its own, as the uris are the same.
 /// - Documentation, `#[cfg]`, `#[deprecated]` and `#[allow]` of the trait and its methods are carried over.
+///
+/// ```
+/// use serde::{Serialize, de::DeserializeOwned};
+/// use teleport::{Router, Session, Status};
+///
+/// #[teleport::service]
+/// pub trait Store<K, V>
+/// where
+///     K: Serialize + DeserializeOwned + Send + Sync + 'static,
+///     V: Serialize + DeserializeOwned + Send + Sync + 'static,
+/// {
+///     async fn get(&self, key: K) -> Result<Option<V>, Status>;
+/// }
+///
+/// struct Squares;
+///
+/// impl Store<u32, u64> for Squares {
+///     async fn get(&self, key: u32) -> Result<Option<u64>, Status> {
+///         Ok(u64::from(key).checked_mul(key.into()))
+///     }
+/// }
+///
+/// # fn main() -> teleport::Result<()> {
+/// let mut router = Router::new();
+/// router.group("/squares").service(StoreServer::<u32, u64, _>::new(Squares))?;
+///
+/// fn client(session: &Session) -> StoreClient<u32, u64> {
+///     StoreClient::new(session).with_prefix("/squares")
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// # What travels
+///
+/// Types in JSON and bincode derive both `serde::Serialize` and `serde::Deserialize`, arguments and replies alike, as
+/// one side writes them and the other reads them. Protobuf takes types that derive `prost::Message` (prost 0.14), plain
+/// takes strings, bytes, numbers and truth values. `Vec<u8>` is an array of numbers in JSON, so four times as
+/// large; bincode and plain carry bytes as they are.
+///
+/// **Changing a service.** In JSON an argument or field of an `Option` type may be missing, and ones that are not known are
+/// skipped; so both may be added. A second argument turns a bare one into an object: that breaks callers. Bincode has
+/// no names: both sides need the same types in the same order.
 ///
 /// # Options
 ///

@@ -47,6 +47,8 @@ pub(crate) enum Kind {
     Status(Status),
     /// No reply within the time given.
     Timeout(Duration),
+    /// A bound on what is in flight held the call back until its time was up.
+    NoRoom { after: Duration, pulls: u32, bytes: u32 },
     /// The session is closed, or closed before the reply came.
     Closed(Closed),
     /// A bound of this side is reached.
@@ -88,11 +90,15 @@ pub enum Initiator {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Delivery {
-    /// Nothing of it left this process: it is safe to try again.
+    /// Nothing of it left this process, so it has not run. To try again is worth it after a timeout, and over a new
+    /// session where [`Error::is_closed`]; what can't be encoded, is no uri or is over a limit of this side will not be
+    /// sent the next time either.
     NotSent,
     /// It was handed to the connection and no reply came: it may have run.
     Unanswered,
-    /// A reply came: it ran, or was refused, on the other side.
+    /// A reply came: it ran, or was refused, on the other side. Teleport itself answers before a handler begins with
+    /// 400 (a uri or body that can't be read), 404, 413 (too large), 415 (a codec that is not known) and, in a session
+    /// that is closing, 503; with 500 where the handler panicked or its reply could not be written.
     Answered,
 }
 
@@ -106,6 +112,12 @@ impl Error {
         }
     }
 
+    /// The code of that status.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        self.status().map(Status::code)
+    }
+
     /// Whether the other side answered with a status other than OK.
     #[must_use]
     pub fn is_status(&self) -> bool {
@@ -115,7 +127,7 @@ impl Error {
     /// Whether no reply, or no connection, came within the time given.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        matches!(self.0.kind, Kind::Timeout(_))
+        matches!(self.0.kind, Kind::Timeout(_) | Kind::NoRoom { .. })
     }
 
     /// Whether the session was closed, or closed before the reply came.
@@ -128,7 +140,7 @@ impl Error {
     #[must_use]
     pub fn is_limit(&self) -> bool {
         match &self.0.kind {
-            Kind::Limit(_) => true,
+            Kind::Limit(_) | Kind::NoRoom { .. } => true,
             Kind::Wire(error) => error.is_too_large(),
             _ => false,
         }
@@ -183,7 +195,9 @@ impl Error {
             Kind::Status(_) | Kind::Decode(_) => Initiator::Remote,
             Kind::Closed(closed) => closed.initiator,
             Kind::Encode(_) | Kind::Config(_) | Kind::Conflict(_) => Initiator::User,
-            Kind::Timeout(_) | Kind::Limit(_) | Kind::Wire(_) | Kind::Io(..) => Initiator::Library,
+            Kind::Timeout(_) | Kind::NoRoom { .. } | Kind::Limit(_) | Kind::Wire(_) | Kind::Io(..) => {
+                Initiator::Library
+            }
         }
     }
 
@@ -261,7 +275,12 @@ impl fmt::Display for Error {
         match &self.0.kind {
             Kind::Status(status) => write!(f, "status {status}")?,
             Kind::Timeout(after) => write!(f, "no answer within {after:?}")?,
-            Kind::Closed(closed) => write!(f, "the session is closed: {}", closed.reason)?,
+            Kind::Closed(closed) => write!(f, "closed: {}", closed.reason)?,
+            Kind::NoRoom { after, pulls, bytes } => write!(
+                f,
+                "no room within {after:?}: {pulls} pulls wait for their reply (setting `limits.max_pulls_out`), or \
+                 {bytes} bytes to be written (setting `limits.max_queued`)"
+            )?,
             Kind::Limit(text) | Kind::Config(text) | Kind::Conflict(text) => f.write_str(text)?,
             Kind::Encode(text) => write!(f, "the body could not be written: {text}")?,
             Kind::Decode(text) => write!(f, "the reply could not be read: {text}")?,
@@ -333,7 +352,7 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let code = match error.0.kind {
             Kind::Status(status) => return status,
-            Kind::Timeout(_) => Code::GATEWAY_TIMEOUT,
+            Kind::Timeout(_) | Kind::NoRoom { .. } => Code::GATEWAY_TIMEOUT,
             Kind::Closed(_) | Kind::Io(..) | Kind::Decode(_) => Code::BAD_GATEWAY,
             _ => Code::INTERNAL,
         };

@@ -15,6 +15,7 @@ use std::fmt;
 ///
 /// assert_eq!(Code::NOT_FOUND.number(), 404);
 /// assert_eq!(Code::from(404), Code::NOT_FOUND);
+/// assert_eq!(Code::NOT_FOUND, 404);
 /// assert_eq!(Code::NOT_FOUND.text(), Some("Not Found"));
 /// assert_eq!(Code::from(1000).text(), None);
 /// ```
@@ -113,6 +114,12 @@ impl From<i32> for Code {
 impl From<Code> for i32 {
     fn from(code: Code) -> Self {
         code.0
+    }
+}
+
+impl PartialEq<i32> for Code {
+    fn eq(&self, number: &i32) -> bool {
+        self.0 == *number
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a peer answers to bytes: each bad one gets its error, and the session and other calls live on.
 
+use std::sync::{Arc, Mutex};
+
 use serde::{Deserialize, Serialize, Serializer};
 use teleport::wire::{Body, Header, Kind, PacketId};
 use teleport::{Code, Limits, Peer, Status, gzip};
@@ -333,6 +335,42 @@ async fn both_numbers_of_a_push_are_read_and_neither_is_answered() {
     assert_eq!(raw.receive().await.id(), PacketId::Text("2".into()), "only the pull is answered");
     assert_eq!(pushes.recv().await.unwrap(), "four");
     assert_eq!(pushes.recv().await.unwrap(), "three");
+}
+
+/// What is logged while the guard lives, on this thread.
+fn log() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let writer = lines.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_ansi(false).with_writer(move || Lines(writer.clone())).finish();
+    (lines, tracing::subscriber::set_default(subscriber))
+}
+
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_push_that_nobody_takes_is_in_the_log_and_a_flood_does_not_fill_it() {
+    let (lines, _guard) = log();
+    let (mut raw, _session) = RawPeer::connect(&desk()).await;
+    for _ in 0..100 {
+        raw.send_packet(&Header::new(PacketId::Sequence(1), Kind::PUSH, "/nobody"), json("1")).await;
+    }
+    is_alive(&mut raw).await;
+    let text = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+    let told: Vec<&str> = text.lines().filter(|line| line.contains("a push was refused")).collect();
+    assert_eq!(told.len(), 7, "1, 2, 4, 8, 16, 32 and 64: {text}");
+    for part in ["WARN", "/nobody", "404 Not Found", "test://raw", "refused=64"] {
+        assert!(told[6].contains(part), "{}", told[6]);
+    }
 }
 
 #[tokio::test]

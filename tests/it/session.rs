@@ -343,6 +343,9 @@ async fn a_call_that_gets_no_room_in_time_was_not_sent() {
     let error = session.pull("/second").timeout(Duration::from_secs(1)).await.unwrap_err();
     assert!(error.is_timeout());
     assert_eq!(error.delivery(), Some(Delivery::NotSent));
+    assert!(error.is_limit(), "{error}");
+    let says = "no room within 1s: 1 pulls wait for their reply (setting `limits.max_pulls_out`)";
+    assert!(error.to_string().contains(says), "{error}");
 }
 
 #[tokio::test]

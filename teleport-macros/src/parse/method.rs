@@ -161,13 +161,14 @@ fn params(sig: &mut Signature, lifetimes: &[Ident], sound: &mut bool, errors: &m
     for input in &mut sig.inputs {
         let FnArg::Typed(argument) = input else { continue };
         let before = errors.count();
-        let ctx = take_ctx(&mut argument.attrs, errors);
-        if let Some(attr) = ctx {
+        let attr = take_ctx(&mut argument.attrs, errors);
+        let is_context = types::is_context(&argument.ty);
+        if attr.is_some() || is_context {
             if has_context {
-                errors.on(&attr, "a call has one context; leave the second `#[ctx]` argument out");
+                errors.on(&argument.ty, "a call has one context; leave the second one out");
             }
             has_context = true;
-            if !types::is_context(&argument.ty) {
+            if !is_context {
                 errors.on(&argument.ty, "`#[ctx]` marks the context of the call, whose type is `&Context`");
             }
             params.push(Param::Context);

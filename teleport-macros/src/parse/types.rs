@@ -82,14 +82,16 @@ fn reference_hint(ty: &Type) -> Option<&'static str> {
     if reference.mutability.is_some() {
         return None;
     }
-    if last_segment_is(&reference.elem, "Context") {
-        return Some("an argument travels from the caller; mark the context of the call with `#[ctx]`");
-    }
     if last_segment_is(&reference.elem, "String") {
         return Some("a body can't lend a `&String`; take `&str`, which is decoded in place, or `String`");
     }
     if last_segment_is(&reference.elem, "Vec") {
         return Some("a body can't lend a `&Vec`; take the `Vec` by value, or `&[u8]` for bytes");
+    }
+    if let Type::Slice(slice) = &*reference.elem
+        && !last_segment_is(&slice.elem, "u8")
+    {
+        return Some("a body can lend a slice of bytes alone; take a `Vec` by value");
     }
     None
 }

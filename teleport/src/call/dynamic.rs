@@ -30,7 +30,7 @@ impl Session {
     /// # Ok(()) }
     /// ```
     pub fn pull<'a>(&'a self, uri: &'a str) -> Pull<'a> {
-        Pull { flight: PullFlight::new(self), call: Dynamic::new(uri), codec: PhantomData }
+        Pull { flight: PullFlight::new(self), call: Dynamic::new(uri), marker: PhantomData }
     }
 
     /// Sends to the handler at `uri`, query included, and expects nothing back.
@@ -43,7 +43,7 @@ impl Session {
     /// # Ok(()) }
     /// ```
     pub fn push<'a>(&'a self, uri: &'a str) -> Push<'a> {
-        Push { flight: PushFlight::new(self), call: Dynamic::new(uri), codec: PhantomData }
+        Push { flight: PushFlight::new(self), call: Dynamic::new(uri), marker: PhantomData }
     }
 }
 
@@ -86,33 +86,49 @@ fn take_body(request: &Request<'_>, body: &mut Result<EncodedBody>) -> Result<En
 #[non_exhaustive]
 pub struct BodyGiven;
 
+/// A call whose body is not given yet.
+#[diagnostic::on_unimplemented(
+    message = "the body of this call is given already",
+    label = "comes too late",
+    note = "choose the codec first, then give the body, once: `session.pull(uri).codec(Bincode).body(&value)`"
+)]
+pub trait BeforeBody {}
+
+#[diagnostic::do_not_recommend]
+impl<C: Codec> BeforeBody for C {}
+
 macro_rules! options {
     ($Call:ident) => {
-        impl<'a, C: Codec> $Call<'a, C> {
+        impl<'a, C> $Call<'a, C> {
             /// Chooses the codec of the body, which is given after it; the default is [`Json`].
-            pub fn codec<D: Codec>(self, codec: D) -> $Call<'a, D> {
+            pub fn codec<D: Codec>(self, codec: D) -> $Call<'a, D>
+            where
+                C: BeforeBody,
+            {
                 let _ = codec;
-                $Call { flight: self.flight, call: self.call, codec: PhantomData }
+                self.with_codec()
             }
 
             /// Gives the body, encoded at once; without one the packet has no body.
             pub fn body<T: ?Sized>(mut self, value: &T) -> $Call<'a, BodyGiven>
             where
-                C: Encode<T>,
+                C: BeforeBody + Encode<T>,
             {
                 self.call.encode::<C, T>(value);
-                $Call { flight: self.flight, call: self.call, codec: PhantomData }
+                self.with_codec()
             }
 
             /// Gives a body that is encoded already, and the id of its codec.
-            pub fn payload(mut self, codec: u8, payload: &[u8]) -> $Call<'a, BodyGiven> {
+            pub fn payload(mut self, codec: u8, payload: &[u8]) -> $Call<'a, BodyGiven>
+            where
+                C: BeforeBody,
+            {
                 self.call.set_payload(codec, payload);
-                $Call { flight: self.flight, call: self.call, codec: PhantomData }
+                self.with_codec()
             }
-        }
 
-        impl<C> $Call<'_, C> {
-            /// Compresses the body with gzip at this level: 1 to 9, -1 for the default, 0 for none.
+            /// Compresses the body with gzip at this level: 1 (fastest) to 9 (smallest), -1 for the usual (6), -2 as 1,
+            /// 0 for none. Another level is an error when the call is awaited.
             pub fn gzip(mut self, level: i32) -> Self {
                 self.call.request.gzip = level;
                 self
@@ -122,6 +138,10 @@ macro_rules! options {
             pub fn query(mut self, name: &str, value: &str) -> Self {
                 self.call.request.add_query(name, value);
                 self
+            }
+
+            fn with_codec<D>(self) -> $Call<'a, D> {
+                $Call { flight: self.flight, call: self.call, marker: PhantomData }
             }
         }
 
@@ -137,7 +157,7 @@ macro_rules! options {
 pub struct Pull<'a, C = Json> {
     flight: PullFlight<'a>,
     call: Dynamic<'a>,
-    codec: PhantomData<C>,
+    marker: PhantomData<C>,
 }
 
 options!(Pull);
@@ -183,7 +203,7 @@ impl<C> Future for Pull<'_, C> {
 pub struct Push<'a, C = Json> {
     flight: PushFlight<'a>,
     call: Dynamic<'a>,
-    codec: PhantomData<C>,
+    marker: PhantomData<C>,
 }
 
 options!(Push);

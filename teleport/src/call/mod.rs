@@ -4,6 +4,6 @@ mod dynamic;
 mod reply;
 mod typed;
 
-pub use dynamic::{BodyGiven, Pull, Push};
+pub use dynamic::{BeforeBody, BodyGiven, Pull, Push};
 pub use reply::Reply;
 pub use typed::{ClientCore, PullCall, PushCall, pull_call, pull_call_empty, push_call, push_call_empty};

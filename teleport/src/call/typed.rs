@@ -185,7 +185,8 @@ impl<M, A, R> PullCall<'_, M, A, R> {
         self
     }
 
-    /// Sends the arguments in this codec, one of those that the method lists; the reply comes back in it too.
+    /// Sends the arguments in this codec, one of those that the method lists; the reply comes back in it too. A call
+    /// without arguments has no body to carry the codec: its reply comes in the first one that the method lists.
     pub fn codec<C>(mut self, codec: C) -> Self
     where
         M: Accepts<C>,
@@ -197,8 +198,8 @@ impl<M, A, R> PullCall<'_, M, A, R> {
         self
     }
 
-    /// Compresses the arguments with gzip at this level, and asks for the same of the reply: 1 to 9, -1 for the
-    /// default, 0 for none.
+    /// Compresses the arguments with gzip at this level, and asks for the same of the reply: 1 (fastest) to 9
+    /// (smallest), -1 for the usual (6), -2 as 1, 0 for none. Another level is an error when the call is awaited.
     pub fn gzip(mut self, level: i32) -> Self {
         self.request.gzip = level;
         self
@@ -244,7 +245,7 @@ fn encode_args<A>(args: &A, encode: EncodeArgs<A>) -> Result<EncodedBody> {
 /// A push that a generated client is about to make: set options, then `.await` it.
 ///
 /// It ends when the push stands in the session's output, from where it is written at once: a push is not
-/// acknowledged.
+/// acknowledged. What the other side does not take, such as a uri or a body that it does not know, is in its log alone.
 ///
 /// # Errors
 ///
@@ -254,6 +255,20 @@ fn encode_args<A>(args: &A, encode: EncodeArgs<A>) -> Result<EncodedBody> {
 /// # Cancel safety
 ///
 /// Dropped before it has ended, nothing of it is sent.
+///
+/// # Examples
+///
+/// ```
+/// #[teleport::service]
+/// trait Screen {
+///     #[push]
+///     async fn show(&self, line: &str);
+/// }
+///
+/// # async fn f(session: teleport::Session) -> teleport::Result<()> {
+/// ScreenClient::new(&session).show("lunch is ready").gzip(6).await?;
+/// # Ok(()) }
+/// ```
 #[must_use = "a push does nothing until it is awaited"]
 pub struct PushCall<'a, M, A> {
     flight: PushFlight<'a>,
@@ -303,7 +318,8 @@ impl<M, A> PushCall<'_, M, A> {
         self
     }
 
-    /// Compresses the arguments with gzip at this level: 1 to 9, -1 for the default, 0 for none.
+    /// Compresses the arguments with gzip at this level: 1 (fastest) to 9 (smallest), -1 for the usual (6), -2 as 1, 0
+    /// for none. Another level is an error when the push is awaited.
     pub fn gzip(mut self, level: i32) -> Self {
         self.request.gzip = level;
         self

@@ -36,5 +36,10 @@ impl<'de, T: Deserialize<'de>> Decode<'de, T> for Bincode {
 
 #[cold]
 fn failed(error: bincode::Error) -> CodecError {
-    CodecError::new(Bincode::NAME, error)
+    match &*error {
+        bincode::ErrorKind::Io(_) | bincode::ErrorKind::SizeLimit => {
+            CodecError::new(Bincode::NAME, "the bytes end inside a value; do both sides have the same types?")
+        }
+        _ => CodecError::new(Bincode::NAME, error),
+    }
 }

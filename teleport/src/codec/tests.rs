@@ -382,6 +382,11 @@ fn many_small_values_are_not_too_many() {
     }
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct New(u8);
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Empty {
+        Tuple((), (), ()),
+        Struct { a: (), b: (), c: () },
+    }
     reads(|_| 7u8);
     reads(|_| (7u8,));
     reads(|_| New(7));
@@ -394,6 +399,9 @@ fn many_small_values_are_not_too_many() {
     reads(|_| None::<u8>);
     reads(|_| Some((1u8, (2u8, 3u8))));
     reads(|n| if n % 2 == 0 { Shape::Unit } else { Shape::Struct { a: None, b: (0, 0) } });
+    reads(|_| Empty::Tuple((), (), ()));
+    reads(|_| Empty::Struct { a: (), b: (), c: () });
+    reads(|_| BTreeMap::<u8, u8>::new());
     reads(|_| BTreeMap::from([(1u8, 2u8), (3, 4)]));
     let map: BTreeMap<u32, (u8, u8)> = (0..COUNT).map(|n| (n, (1, 2))).collect();
     round_trip::<Bincode, _>(&map);

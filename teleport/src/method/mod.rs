@@ -61,6 +61,12 @@ impl MethodSpec {
 )]
 pub trait Accepts<C> {}
 
+/// No codec. As every method has it too, the one that a call asks for is never inferred, and the message above is seen.
+#[derive(Clone, Copy, Debug)]
+pub enum NoCodec {}
+
+impl<M: Method> Accepts<NoCodec> for M {}
+
 /// What a list of codecs reads: `T` itself, where each of them can.
 pub trait Reads<'de, T> {
     /// `T`.

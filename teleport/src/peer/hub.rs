@@ -159,9 +159,9 @@ impl Sessions {
         let id = session.id();
         let mut sessions = self.by_id.lock();
         let key = match sessions.get(&id) {
-            Some(entered) if entered.is_same(session) => Some(id),
+            Some(entered) if *entered == *session => Some(id),
             // It was renamed just now, or never was entered.
-            _ => sessions.iter().find(|(_, entered)| entered.is_same(session)).map(|(key, _)| key.clone()),
+            _ => sessions.iter().find(|(_, entered)| *entered == session).map(|(key, _)| key.clone()),
         };
         let removed = key.and_then(|key| sessions.remove(&key));
         drop(sessions);

@@ -57,6 +57,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
+#[must_use = "a peer stops listening when it is dropped"]
 pub struct Peer {
     inner: Arc<Inner>,
 }
@@ -163,6 +164,19 @@ impl Peer {
     }
 
     /// Stops listening, and closes every session as [`Session::close`] does; returns when all are closed.
+    ///
+    /// # Examples
+    ///
+    /// Serves until ctrl-c (with Tokio's feature `signal`), and lets the calls in flight end:
+    ///
+    /// ```
+    /// # async fn ctrl_c() {}
+    /// # async fn f() -> teleport::Result<()> {
+    /// let server = teleport::Peer::builder().listen("127.0.0.1:0").await?;
+    /// ctrl_c().await; // tokio::signal::ctrl_c()
+    /// server.close().await;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Cancel safety
     ///

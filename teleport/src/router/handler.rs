@@ -4,6 +4,7 @@ use std::any::TypeId;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use parking_lot::Mutex;
@@ -178,6 +179,14 @@ fn panicked(session: &Session, header: &Header<'_>, header_codec: u8, panic: &Pa
     write_status(session.shared(), header, header_codec, &no_answer(&header.uri), out);
 }
 
+/// Nobody else learns of it. Told when the session's count reaches a power of two, so that a flood fills no log.
+fn log_refused(shared: &Shared, uri: &str, status: &Status) {
+    let refused = shared.refused.fetch_add(1, Ordering::Relaxed) + 1;
+    if refused.is_power_of_two() {
+        tracing::warn!(target: "teleport", uri, %status, peer = %shared.remote, refused, "a push was refused");
+    }
+}
+
 /// A panic's own text stays here: it may tell more than the caller should know.
 fn no_answer(uri: &str) -> Status {
     Status::internal(format!("the handler of {uri} panicked or was stopped before it answered"))
@@ -201,8 +210,7 @@ pub(crate) fn write_status(
     out: &mut Output,
 ) {
     if header.kind.is_push() {
-        tracing::debug!(target: "teleport", uri = %header.uri, %status, "a push was refused");
-        return;
+        return log_refused(shared, &header.uri, status);
     }
     let settings = &shared.settings;
     let reply = Header {
@@ -233,7 +241,7 @@ fn write_answer<A: Answer>(cx: &Context, answer: &Result<A, Status>, out: &mut O
     let header = cx.header();
     if header.kind.is_push() {
         if let Err(status) = answer {
-            tracing::debug!(target: "teleport", uri = %header.uri, %status, "a push handler failed");
+            log_refused(cx.session().shared(), &header.uri, status);
         }
         return;
     }

@@ -62,11 +62,13 @@ impl Router {
     }
 
     /// Registers a function for pulls at `uri`, over serde types: it reads JSON, bincode and plain bodies, and
-    /// answers in the codec that the pull came in.
+    /// answers in the codec that the pull came in. The argument is owned: to borrow from the packet, take `()` and read it
+    /// with [`Context::bind`], or write a service.
     ///
     /// # Errors
     ///
-    /// A conflict where the uri is taken; a config error where it is no path.
+    /// A conflict where the uri is taken; a config error where it does not start with a slash, has a query, or can't be
+    /// unescaped.
     pub fn pull<T, R, H, F>(&mut self, uri: &str, handler: H) -> Result<&mut Self>
     where
         T: DeserializeOwned + Send + 'static,
@@ -292,17 +294,29 @@ impl Group<'_> {
     }
 
     fn add_pull(&mut self, uri: &str, handler: Arc<dyn Handler>) -> Result<&mut Self> {
-        let path = path(&join(&self.prefix, uri))?;
+        let path = self.path(uri)?;
         let name = format!("a function at {path}");
         self.router.pulls.add("pull", path, Entry::new(&name, handler))?;
         Ok(self)
     }
 
     fn add_push(&mut self, uri: &str, handler: Arc<dyn Handler>) -> Result<&mut Self> {
-        let path = path(&join(&self.prefix, uri))?;
+        let path = self.path(uri)?;
         let name = format!("a function at {path}");
         self.router.pushes.add("push", path, Entry::new(&name, handler))?;
         Ok(self)
+    }
+}
+
+impl Group<'_> {
+    /// The path of a function's uri, which may be empty for the group itself.
+    fn path(&self, uri: &str) -> Result<String> {
+        if !uri.starts_with('/') && (self.prefix == "/" || !uri.is_empty()) {
+            return Err(Error::config(format!(
+                "the uri {uri:?} does not start with a slash; write \"/{uri}\""
+            )));
+        }
+        path(&join(&self.prefix, uri))
     }
 }
 
@@ -364,5 +378,9 @@ mod tests {
         let mut router = Router::new();
         assert!(router.pull("/a?b=1", |_, ()| async { Ok(()) }).unwrap_err().to_string().contains("query"));
         assert!(router.pull("/a%zz", |_, ()| async { Ok(()) }).is_err());
+        let error = router.group("/v1").pull("a", |_, ()| async { Ok(()) }).unwrap_err();
+        assert!(error.is_config() && error.to_string().ends_with("write \"/a\""), "{error}");
+        assert!(router.pull("", |_, ()| async { Ok(()) }).is_err());
+        router.group("/v1").pull("", |_, ()| async { Ok(()) }).expect("the group itself");
     }
 }

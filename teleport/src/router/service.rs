@@ -10,8 +10,8 @@ use crate::context::Context;
 use crate::method::Method;
 use crate::status::Status;
 
-/// A set of handlers that registers itself under its own uris; `#[teleport::service]` implements it for the
-/// generated server types.
+/// A set of handlers that registers itself under its own uris. `#[teleport::service]` implements it for the generated
+/// server types; it is not for implementing by hand.
 pub trait Service {
     /// The service's name to people, such as `Arith`.
     const NAME: &'static str;
@@ -35,6 +35,7 @@ pub(super) struct Registration {
 
 impl Routes {
     /// Registers the handler of the pull `M`.
+    #[doc(hidden)]
     pub fn pull<M, T, H, F>(&mut self, handler: H)
     where
         M: Method,
@@ -47,6 +48,7 @@ impl Routes {
     }
 
     /// Registers the handler of the push `M`.
+    #[doc(hidden)]
     pub fn push<M, H, F>(&mut self, handler: H)
     where
         M: Method,
@@ -102,6 +104,11 @@ where
 }
 
 /// What a method of a service returns: a value, or a status.
+#[diagnostic::on_unimplemented(
+    message = "the error of `{Self}` does not become a status",
+    label = "the error of this can't be answered to the caller",
+    note = "return `Status` as the error, or implement `From` for it: `impl From<MyError> for teleport::Status`"
+)]
 pub trait ReplyResult {
     /// The value that travels.
     type Value;
@@ -114,6 +121,7 @@ pub trait ReplyResult {
     fn into_reply(self) -> Result<Self::Value, Status>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, E: Into<Status>> ReplyResult for Result<T, E> {
     type Value = T;
 

@@ -80,8 +80,12 @@ impl<'a> Departure<'a> {
                 }
                 Departure::Waiting { body, deadline, room } => {
                     if !ready!(room.as_mut().poll(cx)) {
-                        let after = deadline.map_or(Duration::ZERO, |(_, after)| after);
-                        return Poll::Ready(Err(Error::new(Kind::Timeout(after))));
+                        let limits = &shared.settings.limits;
+                        return Poll::Ready(Err(Error::new(Kind::NoRoom {
+                            after: deadline.map_or(Duration::ZERO, |(_, after)| after),
+                            pulls: limits.max_pulls_out,
+                            bytes: limits.max_queued,
+                        })));
                     }
                     *self = Departure::Encoded { body: body.take(), deadline: *deadline };
                 }

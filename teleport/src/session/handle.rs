@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 
@@ -149,9 +150,20 @@ impl Session {
     pub(crate) fn upgrade(handle: &Weak<Handle>) -> Option<Self> {
         handle.upgrade().map(Session)
     }
+}
 
-    pub(crate) fn is_same(&self, other: &Session) -> bool {
+/// Handles are equal where they are of the same session.
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Session {}
+
+impl Hash for Session {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
     }
 }
 

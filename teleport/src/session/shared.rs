@@ -1,6 +1,7 @@
 //! What the driver of a session and its callers share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::task::Waker;
 use std::time::Instant;
 
@@ -22,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) remote: Address,
     /// Wakes one call that waits for room.
     pub(crate) room: Notify,
+    /// Pushes of the other side that nobody took.
+    pub(crate) refused: AtomicU64,
     /// Ends the handlers that run in tasks, where the session is aborted.
     pub(crate) cancel: CancellationToken,
 }
@@ -40,6 +43,7 @@ impl Shared {
             local,
             remote,
             room: Notify::new(),
+            refused: AtomicU64::new(0),
             cancel: CancellationToken::new(),
         }
     }

@@ -10,6 +10,8 @@ use crate::error::Error;
 
 /// Where to listen or dial: `tcp://host:port`, plain `host:port`, or `unix:///path` on Unix.
 ///
+/// Without a host, as in `:9090`, it is every IPv4 interface to listen at, and this machine to dial.
+///
 /// # Examples
 ///
 /// ```
@@ -35,6 +37,16 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
+        #[cfg(unix)]
+        if let Some(path) =
+            text.strip_prefix("unix:").or(Some(text)).filter(|path| path.starts_with(['/', '.']))
+            && !text.starts_with("unix://")
+        {
+            return Err(Error::config(format!("address {text:?} is a path; write unix://{path}")));
+        }
+        if let Some(host) = text.strip_prefix("tcp:").filter(|host| !host.starts_with("//")) {
+            return Err(Error::config(format!("address {text:?} has no slashes; write tcp://{host}")));
+        }
         match scheme {
             "tcp" => tcp(text, rest),
             #[cfg(unix)]
@@ -136,6 +148,11 @@ mod tests {
         assert!(refused("localhost:99999").contains("0 to 65535"));
         assert!(refused("::1:80").contains("brackets"));
         assert!(refused("quic://a:1").contains("unknown scheme"));
+        assert!(refused("tcp:127.0.0.1:80").contains("write tcp://127.0.0.1:80"));
+        #[cfg(unix)]
+        for path in ["/tmp/x", "unix:/tmp/x"] {
+            assert!(refused(path).ends_with("write unix:///tmp/x"), "{}", refused(path));
+        }
         #[cfg(unix)]
         assert!(refused("unix://").contains("no path"));
     }

@@ -150,10 +150,7 @@ mod tests {
         fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Header<'a>, WireError> {
             let uri =
                 std::str::from_utf8(bytes).map_err(|error| WireError::header(self.1, error.to_string()))?;
-            Ok(Header {
-                status: self.2.clone(),
-                ..Header::new(PacketId::Text("none".into()), Kind::PULL, uri)
-            })
+            Ok(Header { status: self.2.clone(), ..Header::new(PacketId::Sequence(7), Kind::PULL, uri) })
         }
     }
 
@@ -188,10 +185,7 @@ mod tests {
             write(&mut bytes, &codecs, b'u', &header, Body::Raw(b"j1"), &limits).unwrap();
             let (packet, _) = read(&bytes, &codecs, &limits).unwrap().unwrap();
             let mut owned = Packet::from_frame(bytes.clone(), &codecs, &limits).unwrap();
-            assert_eq!(
-                (owned.uri(), owned.status(), owned.id()),
-                ("/a", &*status, PacketId::Text("none".into()))
-            );
+            assert_eq!((owned.uri(), owned.status(), owned.id()), ("/a", &*status, PacketId::Sequence(7)));
             assert_eq!(owned.body(), packet.body);
             // A shorter body must not take away what stands behind the first.
             owned.set_body(b's', b"");

@@ -351,12 +351,14 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_uses_the_buffer_it_is_given() {
+    fn a_copy_uses_the_buffer_it_is_given_and_forgets_what_was_in_it() {
         let bytes = bytes(Body::Raw(b"j1"));
         let (packet, _) = read(&bytes, &HeaderCodecs::default(), &Limits::default()).unwrap().unwrap();
-        let buf = Vec::with_capacity(500);
+        let mut buf = Vec::with_capacity(500);
+        buf.extend_from_slice(b"left over");
         let before = buf.as_ptr();
         let buf = Packet::copy_from(&packet, buf).into_buf();
         assert_eq!(buf.as_ptr(), before);
+        assert_eq!(buf, b"a&b/uri<broken>j1");
     }
 }

@@ -1,7 +1,5 @@
 //! Arguments that can't travel.
 
-use teleport::Context;
-
 #[teleport::service]
 pub trait Arith {
     async fn a(&self, any: impl Send) -> i64;
@@ -15,7 +13,7 @@ pub trait Arith {
     async fn i(&self, other: Self) -> i64
     where
         Self: Sized;
-    async fn j(&self, cx: &Context) -> i64;
+    async fn j(&self, slice: &[String]) -> i64;
 }
 
 fn main() {}

@@ -24,7 +24,7 @@ pub trait Everything {
     async fn mul(&self, a: i64, b: i64) -> Result<i64, Status>;
     /// Borrowed arguments beside the context.
     #[pull(uri = "/home/test", gzip = 5)]
-    async fn whoami(&self, name: &str, #[ctx] cx: &Context, user: User<'_>, bytes: &[u8]) -> Result<String, Status>;
+    async fn whoami(&self, name: &str, cx: &Context, user: User<'_>, bytes: &[u8]) -> Result<String, Status>;
     /// Options of borrows.
     async fn maybe(&self, name: Option<&str>, other: Cow<'_, str>, both: (&str, i64)) -> Option<String>;
     /// A lifetime of its own.
