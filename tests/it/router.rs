@@ -117,6 +117,26 @@ async fn functions_take_types_the_query_and_the_context() {
     }
 }
 
+#[tokio::test]
+async fn a_path_with_escapes_is_not_mistaken_for_a_query() {
+    let mut router = Router::new();
+    router.pull("/a%3Fb", |_, ()| async { Ok("a question") }).unwrap();
+    router.pull("/100%25", |_, ()| async { Ok("all of it") }).unwrap();
+    router.pull("/a", |_, ()| async { Ok("a") }).unwrap();
+    let (session, _server) = session_to(router).await;
+    for (uri, expected) in [
+        ("/a%3Fb", "a question"),
+        ("/a%3fb?c", "a question"),
+        ("/100%25", "all of it"),
+        ("/a?b", "a"),
+        ("/%61", "a"),
+        ("/a", "a"),
+    ] {
+        assert_eq!(session.pull(uri).await.unwrap().decode::<String>().unwrap(), expected, "{uri}");
+    }
+    assert_eq!(session.pull("/100%").await.unwrap_err().code(), Some(Code::BAD_REQUEST));
+}
+
 #[derive(Clone, PartialEq, prost::Message)]
 struct Note {
     #[prost(string, tag = "1")]

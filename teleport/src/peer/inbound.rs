@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 use crate::buffer;
-use crate::router::{Inbound, Router, write_status};
+use crate::router::{Inbound, Router, Started, write_status};
 use crate::session::{Ended, Handle, Session, Shared};
 use crate::socket::{Arrival, Flow, Output};
 use crate::status::{Code, Status};
@@ -18,13 +18,15 @@ pub(super) struct Dispatch {
     /// Callers whose replies came in this read.
     woken: Vec<Waker>,
     reading: bool,
+    /// A handler has got a task of its own since the last look at how many have.
+    spawned: bool,
     /// Packets that were dropped because their type is unknown.
     dropped: u64,
 }
 
 impl Dispatch {
     pub(super) fn new(shared: Arc<Shared>, handle: Weak<Handle>, router: Arc<Router>) -> Self {
-        Dispatch { shared, handle, router, woken: Vec::new(), reading: true, dropped: 0 }
+        Dispatch { shared, handle, router, woken: Vec::new(), reading: true, spawned: false, dropped: 0 }
     }
 
     /// Whether no further packet can be taken now; the driver is woken when that changes.
@@ -73,7 +75,8 @@ impl Dispatch {
                 self.oversized(&header, header_codec, body, out);
             }
         }
-        let full = out.len() > self.shared.settings.limits.max_queued as usize || self.is_full();
+        let full = out.len() > self.shared.settings.limits.max_queued as usize
+            || (std::mem::take(&mut self.spawned) && self.is_full());
         Ok(if full { Flow::Pause } else { Flow::Continue })
     }
 
@@ -114,7 +117,7 @@ impl Dispatch {
             Ok(None) => refuse(not_found(header), out),
             Ok(Some(handler)) => {
                 let inbound = Inbound { session, packet: packet(), header, header_codec, in_place: true };
-                handler.start(inbound, out);
+                self.spawned |= handler.start(inbound, out) == Started::Spawned;
             }
         }
     }

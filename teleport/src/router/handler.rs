@@ -25,7 +25,16 @@ const KEPT_FUTURES: usize = 64;
 pub(crate) trait Handler: Send + Sync {
     /// Runs the handler on a packet. A reply that is there at once is appended to `out`; one that comes later is
     /// handed to the session.
-    fn start(&self, inbound: Inbound<'_>, out: &mut Output);
+    fn start(&self, inbound: Inbound<'_>, out: &mut Output) -> Started;
+}
+
+/// What came of a handler that was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Started {
+    /// It is through.
+    Ended,
+    /// It goes on in a task of its own.
+    Spawned,
 }
 
 /// A packet on its way to its handler.
@@ -69,25 +78,23 @@ where
     F: Future<Output = (Context, Result<A, Status>)> + Send + 'static,
     A: Answer,
 {
-    fn start(&self, inbound: Inbound<'_>, out: &mut Output) {
+    fn start(&self, inbound: Inbound<'_>, out: &mut Output) -> Started {
         let Inbound { session, mut packet, header, header_codec, in_place } = inbound;
         let limits = &session.shared().settings.decode;
         // The reply is compressed at this level too: one that nobody knows is refused before the handler runs.
         let level = gzip::check_level(packet.gzip());
         if let Err(error) = level.and_then(|()| inflate(&mut packet, limits.max_inflated)) {
             let code = if error.is_too_large() { Code::TOO_LARGE } else { Code::BAD_REQUEST };
-            return write_status(
-                session.shared(),
-                header,
-                header_codec,
-                &Status::new(code, error.to_string()),
-                out,
-            );
+            write_status(session.shared(), header, header_codec, &Status::new(code, error.to_string()), out);
+            return Started::Ended;
         }
         let cx = Context::new(session.clone(), packet);
         let future = match catch_unwind(AssertUnwindSafe(|| (self.make)(cx))) {
             Ok(future) => future,
-            Err(panic) => return panicked(&session, header, header_codec, &*panic, out),
+            Err(panic) => {
+                panicked(&session, header, header_codec, &*panic, out);
+                return Started::Ended;
+            }
         };
         let mut slot = self.idle.lock().pop().unwrap_or_else(|| Box::pin(None));
         slot.set(Some(future));
@@ -97,7 +104,7 @@ where
                 Poll::Pending => {}
                 Poll::Ready(Ok((cx, answer))) => {
                     let before = out.len();
-                    if let Err(panic) = write_caught(cx, answer, out) {
+                    if let Err(panic) = write_caught(cx, header, answer, out) {
                         log_panic(&header.uri, &*panic);
                         if out.len() == before {
                             write_status(
@@ -109,17 +116,19 @@ where
                             );
                         }
                     }
-                    return self.keep(slot);
+                    self.keep(slot);
+                    return Started::Ended;
                 }
                 Poll::Ready(Err(panic)) => {
                     panicked(&session, header, header_codec, &*panic, out);
                     // What is left of the future may panic once more when it is dropped.
                     let _ = catch_unwind(AssertUnwindSafe(|| drop(slot)));
-                    return;
+                    return Started::Ended;
                 }
             }
         }
         spawn(session, header, header_codec, slot);
+        Started::Spawned
     }
 }
 
@@ -163,7 +172,7 @@ where
         match ended {
             Some(Ok((cx, answer))) => {
                 let mut reply = Output::default();
-                write_answer(&cx, &answer, &mut reply);
+                write_answer(&cx, &cx.header(), &answer, &mut reply);
                 drop((cx, answer));
                 serving.finish(reply).await;
             }
@@ -237,8 +246,7 @@ pub(crate) fn write_status(
 }
 
 /// Writes what a handler answered.
-fn write_answer<A: Answer>(cx: &Context, answer: &Result<A, Status>, out: &mut Output) {
-    let header = cx.header();
+fn write_answer<A: Answer>(cx: &Context, header: &Header<'_>, answer: &Result<A, Status>, out: &mut Output) {
     if header.kind.is_push() {
         if let Err(status) = answer {
             log_refused(cx.session().shared(), &header.uri, status);
@@ -246,23 +254,24 @@ fn write_answer<A: Answer>(cx: &Context, answer: &Result<A, Status>, out: &mut O
         return;
     }
     let failed = match answer {
-        Ok(value) => match write_value(cx, &header, value, out) {
+        Ok(value) => match write_value(cx, header, value, out) {
             Ok(()) => return,
             Err(text) => Status::internal(format!("the reply could not be written: {text}")),
         },
         Err(status) => status.clone(),
     };
-    write_status(cx.session().shared(), &header, cx.header_codec(), &failed, out);
+    write_status(cx.session().shared(), header, cx.header_codec(), &failed, out);
 }
 
 /// Writes what a handler answered and lets go of it: the user's code may panic in both.
 fn write_caught<A: Answer>(
     cx: Context,
+    header: &Header<'_>,
     answer: Result<A, Status>,
     out: &mut Output,
 ) -> Result<(), Box<Panic>> {
     let written = catch_unwind(AssertUnwindSafe(|| {
-        write_answer(&cx, &answer, out);
+        write_answer(&cx, header, &answer, out);
         drop(answer);
     }));
     buffer::give(cx.into_packet().into_buf());

@@ -7,7 +7,7 @@ mod routes;
 mod service;
 mod table;
 
-pub(crate) use handler::{Inbound, write_status};
+pub(crate) use handler::{Inbound, Started, write_status};
 pub use reply::ReplyBody;
 pub use routes::{Group, Router};
 pub use service::{ReplyResult, Routes, Service, arguments};

@@ -27,18 +27,27 @@ impl Entry {
 pub(super) struct Table {
     // Seeded at random: the keys that are looked up come from the other side.
     routes: HashMap<Box<str>, Entry, foldhash::fast::RandomState>,
+    /// Whether a path has a `?` or a `%` in it, so that it is not what it looks like in a uri.
+    escaped: bool,
     pub(super) unknown: Option<Entry>,
 }
 
 impl Table {
     /// The handler for the path of this uri, else the one for unknown uris.
     pub(super) fn find(&self, uri: &str) -> std::result::Result<Option<&Arc<dyn Handler>>, WireError> {
+        // Most uris are a path and no more: found as they are, they need not be looked through.
+        if !self.escaped
+            && let Some(entry) = self.routes.get(uri)
+        {
+            return Ok(Some(&entry.handler));
+        }
         let path = Uri::new(uri).decoded_path()?;
         Ok(self.routes.get(&*path).or(self.unknown.as_ref()).map(|entry| &entry.handler))
     }
 
     pub(super) fn add(&mut self, kind: &str, path: String, entry: Entry) -> Result<()> {
         self.check(kind, &path, &entry)?;
+        self.escaped |= path.contains(['?', '%']);
         self.routes.insert(path.into(), entry);
         Ok(())
     }
@@ -50,6 +59,7 @@ impl Table {
 
     pub(super) fn extend(&mut self, other: Table) {
         self.routes.extend(other.routes);
+        self.escaped |= other.escaped;
         self.unknown = other.unknown.or(self.unknown.take());
     }
 

@@ -1,7 +1,7 @@
 //! One call on its way: what typed and dynamic calls have in common.
 
 use std::borrow::Cow;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use super::handle::Session;
@@ -59,7 +59,7 @@ type Deadline = Option<(Instant, Duration)>;
 pub(crate) type Encode<'e> = &'e mut dyn FnMut() -> Result<EncodedBody>;
 
 /// Puts a call into the machine's output.
-type Start<'s> = &'s mut dyn FnMut(&mut Machine, Outgoing<'_>, Deadline) -> Result<u64, Refused>;
+type Start<'s> = &'s mut dyn FnMut(&mut Machine, Outgoing<'_>, Deadline, &Waker) -> Result<u64, Refused>;
 
 impl<'a> Departure<'a> {
     fn poll(
@@ -95,7 +95,7 @@ impl<'a> Departure<'a> {
                         gzip: request.gzip,
                         body: body.as_mut().map(|(codec, payload)| (*codec, payload)),
                     };
-                    match shared.with(|machine| start(machine, outgoing, *deadline)) {
+                    match shared.with(|machine| start(machine, outgoing, *deadline, cx.waker())) {
                         Ok(id) => {
                             if let Some((_, payload)) = body.take() {
                                 buffer::give(payload);
@@ -161,9 +161,8 @@ impl<'a> PullFlight<'a> {
         let shared = session.shared();
         let result = match &mut self.progress {
             Progress::Departing(departure) => {
-                let waker = cx.waker().clone();
-                let start: Start<'_> = &mut |machine, outgoing, deadline| {
-                    let id = machine.start_pull(&shared.settings, outgoing, deadline, &waker)?;
+                let start: Start<'_> = &mut |machine, outgoing, deadline, waker| {
+                    let id = machine.start_pull(&shared.settings, outgoing, deadline, waker)?;
                     shared.write_in_place(machine);
                     Ok(id)
                 };
@@ -245,7 +244,7 @@ impl<'a> PushFlight<'a> {
         encode: Encode<'_>,
     ) -> Poll<Result<()>> {
         let settings = &self.session.shared().settings;
-        let start: Start<'_> = &mut |machine, outgoing, _| machine.push(settings, outgoing).map(|()| 0);
+        let start: Start<'_> = &mut |machine, outgoing, _, _| machine.push(settings, outgoing).map(|()| 0);
         let pushed = ready!(self.departure.poll(cx, self.session, request, encode, start));
         Poll::Ready(pushed.map(drop).map_err(|error| {
             error
