@@ -4,6 +4,7 @@ mod codecs;
 mod dynamic;
 mod layers;
 mod peer;
+mod pressure;
 mod raw;
 mod router;
 mod service;

@@ -236,3 +236,56 @@ fn a_setting_that_can_not_be_used_is_named() {
     let error = Peer::builder().limits(Limits::default().with_max_body(0)).build().unwrap_err();
     assert!(error.is_config() && error.to_string().contains("`limits.max_body`"), "{error}");
 }
+
+#[tokio::test]
+async fn a_session_that_is_over_is_not_among_them() {
+    let server = echo().await;
+    let client = Peer::builder().build().unwrap();
+    for round in 0..3 {
+        let session = client.dial(address(&server)).id("ada").await.unwrap();
+        match round {
+            0 => session.close().await,
+            1 => {
+                session.abort();
+                session.closed().await;
+            }
+            _ => client.close().await,
+        }
+        assert!(client.sessions().is_empty(), "round {round}");
+        assert!(session.set_id("late").is_ok());
+        assert!(client.sessions().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_does_not_rename_the_one_that_has_its_id() {
+    let server = echo().await;
+    let client = Peer::builder().build().unwrap();
+    let old = client.dial(address(&server)).id("ada").await.unwrap();
+    old.close().await;
+    let new = client.dial(address(&server)).id("ada").await.unwrap();
+    old.set_id("ada the first").unwrap();
+    assert_eq!(client.sessions().get("ada"), Some(new));
+    assert_eq!(client.sessions().get("ada the first"), None);
+}
+
+#[tokio::test]
+async fn an_address_is_free_when_the_close_is_through() {
+    for _ in 0..10 {
+        let server = echo().await;
+        let address = address(&server);
+        server.close().await;
+        Peer::builder().listen(&address).await.unwrap().close().await;
+    }
+}
+
+#[test]
+fn a_runtime_that_ends_takes_its_sessions_with_it() {
+    let peer = Peer::builder().limits(Limits::default().with_max_sessions(1)).build().unwrap();
+    for _ in 0..3 {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (_raw, session) = runtime.block_on(RawPeer::connect(&peer));
+        drop(runtime);
+        assert!(!session.is_open() && peer.sessions().is_empty());
+    }
+}

@@ -486,3 +486,58 @@ async fn a_reply_over_the_limit_ends_its_call_and_no_other() {
     let error = session.pull("/big").body("y".repeat(2000).as_str()).await.unwrap_err();
     assert!(error.is_limit() && !error.may_have_run(), "{error}");
 }
+
+#[tokio::test]
+async fn what_a_handler_sends_before_it_answers_goes_out_before_its_answer() {
+    let server = Peer::builder()
+        .pull("/subscribe", |cx: teleport::Context, ()| async move {
+            cx.session().push("/event").body(&1).await?;
+            Ok(2)
+        })
+        .unwrap()
+        .build()
+        .unwrap();
+    let (mut raw, _session) = RawPeer::connect(&server).await;
+    raw.pull("1", "/subscribe", Body::None).await;
+    let (first, second) = (raw.receive().await, raw.receive().await);
+    assert_eq!((first.kind(), second.kind()), (Kind::PUSH, Kind::REPLY));
+}
+
+/// Counts the wakers that are kept.
+struct Counted;
+
+impl std::task::Wake for Counted {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[tokio::test]
+async fn whoever_stops_waiting_for_the_end_leaves_nothing_behind() {
+    let (_raw, session) = RawPeer::connect(&Peer::builder().build().unwrap()).await;
+    let counted = Arc::new(Counted);
+    let waker = counted.clone().into();
+    for _ in 0..3 {
+        let mut closed = std::pin::pin!(session.closed());
+        assert!(closed.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+        assert_eq!(Arc::strong_count(&counted), 3, "it waits");
+    }
+    assert_eq!(Arc::strong_count(&counted), 2);
+}
+
+#[tokio::test]
+async fn a_close_timeout_without_end_is_one() {
+    let timeouts = Timeouts::default().with_close(Duration::MAX).with_pull(Duration::MAX);
+    let peer = Peer::builder().timeouts(timeouts).build().unwrap();
+    let (raw, session) = RawPeer::connect(&peer).await;
+    drop(raw);
+    session.closed().await;
+    assert!(session.pull("/x").await.unwrap_err().is_closed());
+}
+
+#[tokio::test]
+#[should_panic(expected = "a push was polled after it had ended")]
+async fn a_push_is_sent_once() {
+    let (_raw, session) = RawPeer::connect(&Peer::builder().build().unwrap()).await;
+    let mut push = session.push("/x").body(&1);
+    (&mut push).await.unwrap();
+    let _ = (&mut push).await;
+}

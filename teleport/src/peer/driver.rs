@@ -15,7 +15,7 @@ use tokio::time::Sleep;
 use super::inbound::Dispatch;
 use crate::error::{Closed, Initiator};
 use crate::router::Router;
-use crate::session::{Handle, Shared, now};
+use crate::session::{Handle, Session, Shared, now};
 use crate::socket::{Arrival, Batch, Flow, Output, PacketReader, ReadError, Writer};
 
 /// Reads in one poll before other tasks get a turn.
@@ -23,6 +23,7 @@ const READS_PER_POLL: usize = 16;
 
 pub(super) struct Driver {
     shared: Arc<Shared>,
+    handle: Weak<Handle>,
     reader: PacketReader,
     writer: Arc<dyn Writer>,
     dispatch: Dispatch,
@@ -63,8 +64,9 @@ impl Driver {
         router: Arc<Router>,
     ) -> Self {
         Driver {
-            dispatch: Dispatch::new(shared.clone(), handle, router),
+            dispatch: Dispatch::new(shared.clone(), handle.clone(), router),
             shared,
+            handle,
             reader,
             writer,
             output: Output::default(),
@@ -92,8 +94,9 @@ impl Driver {
             if self.phase == Phase::Lingering {
                 return self.poll_linger(cx);
             }
-            let backed_up = self.is_backed_up();
-            let mut goes_on = match self.poll_read(cx) {
+            let mut goes_on = self.dispatch.resume(&mut self.output);
+            let stopped = self.dispatch.is_stopped(&self.output);
+            goes_on |= match if stopped { Poll::Pending } else { self.poll_read(cx) } {
                 Poll::Ready(Err(closed)) => {
                     // What was answered before the bad packet still goes out, as far as the connection takes it.
                     let _ = self.poll_write(cx, Turn::Given);
@@ -104,8 +107,9 @@ impl Driver {
             if let Poll::Ready(Err(closed)) = self.poll_write(cx, Turn::Owed) {
                 return Poll::Ready(closed);
             }
-            // What held the reader back is written: nothing else would wake it.
-            goes_on |= backed_up && !self.is_backed_up();
+            // What held packets or the reader back may be written now: nothing else would wake this task for it.
+            goes_on |= self.dispatch.can_resume(&self.output);
+            goes_on |= stopped && self.dispatch.is_reading() && !self.dispatch.is_stopped(&self.output);
             goes_on |= self.poll_timer(cx).is_ready();
             if !self.shared.machine().is_open() {
                 match self.poll_drain(cx) {
@@ -141,18 +145,8 @@ impl Driver {
         Poll::Ready(None)
     }
 
-    /// Whether so much waits to be written that nothing more is read.
-    fn is_backed_up(&self) -> bool {
-        let unwritten = self.output.len() + self.shared.machine().queued();
-        unwritten > self.shared.settings.limits.max_queued as usize
-    }
-
     /// One read, and all that follows from it at once.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
-        if self.is_backed_up() || self.dispatch.is_full() {
-            // Tried again when something is written, or a handler ends.
-            return Poll::Pending;
-        }
         let (dispatch, output) = (&mut self.dispatch, &mut self.output);
         let batch = self
             .reader
@@ -198,11 +192,9 @@ impl Driver {
                     return Poll::Pending;
                 }
                 let more = machine.take_output(&mut self.output);
-                let room = machine.has_room_for_waiting(&self.shared.settings);
+                let room = machine.room_for_waiting(&self.shared.settings);
                 drop(machine);
-                if room {
-                    self.shared.room.notify_one();
-                }
+                self.shared.tell_of(room);
                 if !more {
                     return self.writer.poll_flush(cx).map_err(|error| write_failed(&error));
                 }
@@ -237,6 +229,14 @@ impl Driver {
         Poll::Ready(())
     }
 
+    /// Ends the session. It leaves its peer first, so that whoever is told of the end finds it gone.
+    fn end(&mut self, closed: Closed) {
+        if let Some(session) = Session::upgrade(&self.handle) {
+            session.leave();
+        }
+        self.shared.close(closed);
+    }
+
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<Closed> {
         let reason = match self.shared.machine().closed() {
             Some(closed) => closed.clone(),
@@ -268,7 +268,7 @@ impl Future for Driver {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         let closed = ready!(this.poll_run(cx));
-        this.shared.close(closed);
+        this.end(closed);
         Poll::Ready(())
     }
 }
@@ -277,7 +277,7 @@ impl Drop for Driver {
     /// Also where the runtime drops the task: no call may wait for ever.
     fn drop(&mut self) {
         let reason = "the runtime that drove it was shut down";
-        self.shared.close(Closed { initiator: Initiator::User, reason: reason.into() });
+        self.end(Closed { initiator: Initiator::User, reason: reason.into() });
         self.shared.forget_connection();
     }
 }

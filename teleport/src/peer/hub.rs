@@ -152,9 +152,8 @@ impl SessionHub {
     }
 }
 
-impl Sessions {
-    /// Forgets a session that is over.
-    pub(super) fn remove(&self, session: &Session) {
+impl IdRegistry for Sessions {
+    fn remove(&self, session: &Session) {
         // Read before the lock is taken: a renaming holds the id and then asks for the lock.
         let id = session.id();
         let mut sessions = self.by_id.lock();
@@ -168,10 +167,8 @@ impl Sessions {
         // Dropped without the lock: it may be the last handle.
         drop(removed);
     }
-}
 
-impl IdRegistry for Sessions {
-    fn rename(&self, old: &str, new: &Arc<str>) -> Result<()> {
+    fn rename(&self, session: &Session, old: &str, new: &Arc<str>) -> Result<()> {
         let mut sessions = self.by_id.lock();
         if old == &**new {
             return Ok(());
@@ -179,7 +176,9 @@ impl IdRegistry for Sessions {
         if let Some(other) = sessions.get(new) {
             return Err(taken(new, other));
         }
-        if let Some(session) = sessions.remove(old) {
+        if sessions.get(old) == Some(session)
+            && let Some(session) = sessions.remove(old)
+        {
             sessions.insert(new.clone(), session);
         }
         Ok(())

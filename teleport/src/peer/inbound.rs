@@ -1,5 +1,6 @@
 //! What happens with each packet that arrives.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
@@ -10,7 +11,15 @@ use crate::socket::{Arrival, Flow, Output};
 use crate::status::{Code, Status};
 use crate::wire::{Header, Packet, PacketRef, WireError};
 
+/// What a packet that waits costs beside its bytes.
+const PARKED: usize = 256;
+
 /// Hands packets to handlers, and replies to callers.
+///
+/// Replies always find their callers. Pulls and pushes wait in line while as many handlers run as may, or while too
+/// many replies wait to be written; when the line is as long as it may be, the reader stops. But it does not where
+/// this side waits for replies itself: two sides that each stopped until the other reads would wait for ever, and so
+/// would handlers that call back. It then goes on, and refuses what comes.
 pub(super) struct Dispatch {
     shared: Arc<Shared>,
     handle: Weak<Handle>,
@@ -18,20 +27,63 @@ pub(super) struct Dispatch {
     /// Callers whose replies came in this read.
     woken: Vec<Waker>,
     reading: bool,
+    /// Pulls and pushes that wait, in order, and what they cost.
+    parked: VecDeque<Packet>,
+    parked_bytes: usize,
     /// A handler has got a task of its own since the last look at how many have.
     spawned: bool,
+    /// As many handlers run in tasks as may, when that was looked at.
+    full: bool,
     /// Packets that were dropped because their type is unknown.
     dropped: u64,
 }
 
 impl Dispatch {
     pub(super) fn new(shared: Arc<Shared>, handle: Weak<Handle>, router: Arc<Router>) -> Self {
-        Dispatch { shared, handle, router, woken: Vec::new(), reading: true, spawned: false, dropped: 0 }
+        Dispatch {
+            shared,
+            handle,
+            router,
+            woken: Vec::new(),
+            reading: true,
+            parked: VecDeque::new(),
+            parked_bytes: 0,
+            spawned: false,
+            full: false,
+            dropped: 0,
+        }
     }
 
-    /// Whether no further packet can be taken now; the driver is woken when that changes.
-    pub(super) fn is_full(&self) -> bool {
-        !self.reading || self.shared.machine().is_serving_full(&self.shared.settings)
+    /// Whether nothing more is to be read now; the driver is woken when that changes, or looks again after it wrote.
+    pub(super) fn is_stopped(&self, out: &Output) -> bool {
+        if !self.reading {
+            return true;
+        }
+        let most = self.most();
+        let mut machine = self.shared.machine();
+        out.owed() + machine.owed() > 2 * most || (self.parked_bytes > most && machine.stop_reader())
+    }
+
+    /// Hands on what waited, as far as there is room for it now; whether there was any.
+    pub(super) fn resume(&mut self, out: &mut Output) -> bool {
+        let mut any = false;
+        while self.can_resume(out) {
+            let Some(packet) = self.parked.pop_front() else { break };
+            self.parked_bytes -= PARKED + packet.len();
+            let (header, header_codec) = (packet.header().into_owned(), packet.header_codec());
+            self.start(&header, header_codec, out, || packet);
+            any = true;
+        }
+        any
+    }
+
+    /// Whether a packet waits and need not.
+    pub(super) fn can_resume(&mut self, out: &Output) -> bool {
+        if self.parked.is_empty() {
+            return false;
+        }
+        self.spawned |= self.full;
+        !self.is_congested(out)
     }
 
     pub(super) fn stop_reading(&mut self) {
@@ -75,9 +127,21 @@ impl Dispatch {
                 self.oversized(&header, header_codec, body, out);
             }
         }
-        let full = out.len() > self.shared.settings.limits.max_queued as usize
-            || (std::mem::take(&mut self.spawned) && self.is_full());
-        Ok(if full { Flow::Pause } else { Flow::Continue })
+        let congested = !self.parked.is_empty() || out.owed() > self.most();
+        Ok(if congested && self.is_stopped(out) { Flow::Pause } else { Flow::Continue })
+    }
+
+    /// The bound on bytes that wait, in each direction.
+    fn most(&self) -> usize {
+        self.shared.settings.limits.max_queued as usize
+    }
+
+    /// Whether no handler is to be started now.
+    fn is_congested(&mut self, out: &Output) -> bool {
+        if std::mem::take(&mut self.spawned) {
+            self.full = self.shared.machine().is_serving_full(&self.shared.settings);
+        }
+        self.full || out.owed() > self.most()
     }
 
     fn packet(
@@ -93,6 +157,38 @@ impl Dispatch {
         if !header.kind.is_pull() && !header.kind.is_push() {
             return self.unknown_type(header);
         }
+        if !self.parked.is_empty() || self.is_congested(out) {
+            return self.park(header, header_codec, out, packet);
+        }
+        self.start(header, header_codec, out, packet);
+    }
+
+    /// Puts a packet at the end of the line, or refuses it where that is too long.
+    fn park(
+        &mut self,
+        header: &Header<'_>,
+        header_codec: u8,
+        out: &mut Output,
+        packet: impl FnOnce() -> Packet,
+    ) {
+        if self.parked_bytes > self.most() {
+            let text = "more pulls and pushes wait than may (settings `limits.max_pulls_in`, `limits.max_held` and \
+                        `limits.max_queued`)";
+            return write_status(&self.shared, header, header_codec, &Status::unavailable(text), out);
+        }
+        let packet = packet();
+        self.parked_bytes += PARKED + packet.len();
+        self.parked.push_back(packet);
+    }
+
+    /// Hands a pull or push to its handler.
+    fn start(
+        &mut self,
+        header: &Header<'_>,
+        header_codec: u8,
+        out: &mut Output,
+        packet: impl FnOnce() -> Packet,
+    ) {
         let shared = &self.shared;
         let refuse =
             |status: Status, out: &mut Output| write_status(shared, header, header_codec, &status, out);

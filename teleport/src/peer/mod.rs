@@ -13,7 +13,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 pub use builder::PeerBuilder;
 pub use dial::Dial;
@@ -67,7 +67,7 @@ struct Inner {
     settings: Arc<Settings>,
     tcp: TcpOptions,
     hub: SessionHub,
-    listeners: Mutex<Vec<(Address, AbortHandle)>>,
+    listeners: Mutex<Vec<(Address, JoinHandle<()>)>>,
     closing: AtomicBool,
     sessions_made: AtomicU64,
 }
@@ -92,7 +92,7 @@ impl Peer {
         let address = listener.address().clone();
         tracing::info!(target: "teleport", %address, "listening");
         let task = tokio::spawn(accept(listener, Arc::downgrade(&self.inner)));
-        self.inner.listeners.lock().push((address.clone(), task.abort_handle()));
+        self.inner.listeners.lock().push((address.clone(), task));
         Ok(address)
     }
 
@@ -183,7 +183,10 @@ impl Peer {
     /// The close goes on when this future is dropped.
     pub async fn close(&self) {
         self.inner.closing.store(true, Ordering::SeqCst);
-        self.inner.stop_listening();
+        for task in self.inner.stop_listening() {
+            // Until then the address is taken. An error means that it was stopped, as it should be.
+            let _ = task.await;
+        }
         let sessions = self.inner.hub.all();
         for session in &sessions {
             session.start_close();
@@ -219,11 +222,14 @@ impl Inner {
         Ok(())
     }
 
-    fn stop_listening(&self) {
-        for (address, task) in self.listeners.lock().drain(..) {
+    /// Tells the listeners to end; they have when these have.
+    fn stop_listening(&self) -> Vec<JoinHandle<()>> {
+        let stop = |(address, task): (Address, JoinHandle<()>)| {
             task.abort();
             tracing::info!(target: "teleport", %address, "stopped listening");
-        }
+            task
+        };
+        self.listeners.lock().drain(..).map(stop).collect()
     }
 
     /// Makes a session of a connection and starts its driver.
@@ -234,24 +240,26 @@ impl Inner {
         let id = id.unwrap_or_else(|| format!("{remote}#{number}").into());
         let (reader, writer) = (PacketReader::new(connection.reader), connection.writer);
         let shared = Arc::new(Shared::new(writer.clone(), self.settings.clone(), local, remote));
-        let sessions: Weak<_> = Arc::downgrade(self.hub.sessions());
-        let registry: Weak<dyn IdRegistry> = sessions.clone();
+        let sessions = Arc::downgrade(self.hub.sessions());
+        let registry: Weak<dyn IdRegistry> = sessions;
         let session = Session::new(shared.clone(), id, registry);
         self.hub.insert(&session, self.settings.limits.max_sessions)?;
         if self.closing.load(Ordering::SeqCst) {
             // The peer was closed since the first look, and may not have seen this session.
             session.start_close();
         }
-        let handle = session.downgrade();
-        let driver = Driver::new(shared.clone(), handle.clone(), (reader, writer), self.router.clone());
+        let driver = Driver::new(shared.clone(), session.downgrade(), (reader, writer), self.router.clone());
         tracing::debug!(target: "teleport", peer = %shared.remote, id = %session.id(), "session opened");
         tokio::spawn(async move {
             driver.await;
             if let Some(closed) = shared.machine().closed() {
                 tracing::debug!(target: "teleport", peer = %shared.remote, reason = %closed.reason, "session closed");
             }
-            if let (Some(sessions), Some(session)) = (sessions.upgrade(), Session::upgrade(&handle)) {
-                sessions.remove(&session);
+            // Handlers outlive a lost connection for as long as they would a close, and no longer: a peer that comes
+            // back again and again must not pile them up.
+            if shared.machine().serving() > 0 {
+                tokio::time::sleep(shared.settings.timeouts.close).await;
+                shared.cancel.cancel();
             }
         });
         Ok(session)
@@ -260,7 +268,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.stop_listening();
+        drop(self.stop_listening());
     }
 }
 

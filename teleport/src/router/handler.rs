@@ -88,6 +88,7 @@ where
             write_status(session.shared(), header, header_codec, &Status::new(code, error.to_string()), out);
             return Started::Ended;
         }
+        let bytes = packet.len();
         let cx = Context::new(session.clone(), packet);
         let future = match catch_unwind(AssertUnwindSafe(|| (self.make)(cx))) {
             Ok(future) => future,
@@ -100,7 +101,12 @@ where
         slot.set(Some(future));
         if in_place {
             // A handler that has to wait is polled again at once by its task, so this waker need not wake.
-            match poll_caught(&mut slot, &mut TaskContext::from_waker(Waker::noop())) {
+            let polled = poll_caught(&mut slot, &mut TaskContext::from_waker(Waker::noop()));
+            if polled.is_ready() {
+                // What the handler sent before it answered goes out before its answer.
+                session.shared().move_calls(out);
+            }
+            match polled {
                 Poll::Pending => {}
                 Poll::Ready(Ok((cx, answer))) => {
                     let before = out.len();
@@ -127,7 +133,7 @@ where
                 }
             }
         }
-        spawn(session, header, header_codec, slot);
+        spawn(session, header, header_codec, bytes, slot);
         Started::Spawned
     }
 }
@@ -155,9 +161,14 @@ fn poll_caught<F: Future>(
     .unwrap_or_else(|panic| Poll::Ready(Err(panic)))
 }
 
-/// Goes on with a handler in a task of its own.
-fn spawn<F, A>(session: Session, header: &Header<'_>, header_codec: u8, mut slot: Pin<Box<Option<F>>>)
-where
+/// Goes on with a handler, whose packet has so many bytes, in a task of its own.
+fn spawn<F, A>(
+    session: Session,
+    header: &Header<'_>,
+    header_codec: u8,
+    bytes: usize,
+    mut slot: Pin<Box<Option<F>>>,
+) where
     F: Future<Output = (Context, Result<A, Status>)> + Send + 'static,
     A: Answer,
 {
@@ -165,7 +176,7 @@ where
     let mut fallback = Output::default();
     write_status(session.shared(), header, header_codec, &no_answer(&header.uri), &mut fallback);
     let uri = header.uri.clone().into_owned();
-    let serving = Serving::start(session, fallback);
+    let serving = Serving::start(session, fallback, bytes);
     tokio::spawn(async move {
         let cancel = serving.session().shared().cancel.clone();
         let ended = cancel.run_until_cancelled(std::future::poll_fn(|cx| poll_caught(&mut slot, cx))).await;
@@ -236,13 +247,16 @@ pub(crate) fn write_status(
         status: status.text().into(),
     };
     let codecs = &settings.headers.codecs;
-    let written = wire::write(out.tail(), codecs, header_codec, &reply, Body::None, &settings.wire);
-    if let Err(error) = written {
-        // Only the text can make it too large: without it the caller still learns the code.
-        let reply = Header { status: "".into(), ..reply };
-        let written = wire::write(out.tail(), codecs, header_codec, &reply, Body::None, &settings.wire);
+    let before = out.len();
+    let mut write =
+        |reply: &Header<'_>| wire::write(out.tail(), codecs, header_codec, reply, Body::None, &settings.wire);
+    if let Err(error) = write(&reply) {
+        // Only the texts can make it too large: without them the caller still learns the code.
+        let short = Header { status: "".into(), ..reply };
+        let written = write(&short).or_else(|_| write(&Header { uri: "".into(), ..short }));
         tracing::error!(target: "teleport", %error, sent_without_text = written.is_ok(), "a reply could not be written");
     }
+    out.owe(out.len() - before);
 }
 
 /// Writes what a handler answered.
@@ -297,8 +311,10 @@ fn write_value<A: Answer>(
         status: "OK".into(),
     };
     let write = |body: Body<'_>, out: &mut Output| {
-        wire::write(out.tail(), codecs, header_codec, &reply, body, &settings.wire)
-            .map_err(|error| error.to_string())
+        let before = out.len();
+        let written = wire::write(out.tail(), codecs, header_codec, &reply, body, &settings.wire);
+        out.owe(out.len() - before);
+        written.map_err(|error| error.to_string())
     };
     if let Some(raw) = value.raw() {
         return write(Body::Raw(raw), out);
@@ -314,9 +330,11 @@ fn write_value<A: Answer>(
         buffer::give(std::mem::replace(&mut payload, compressed));
     }
     if payload.len() >= LARGE_BODY {
+        let before = out.len();
         wire::write_head(out.tail(), codecs, header_codec, &reply, codec, payload.len(), &settings.wire)
             .map_err(|error| error.to_string())?;
         out.push_chunk(payload);
+        out.owe(out.len() - before);
         return Ok(());
     }
     let written = write(Body::Payload { codec, payload: &payload }, out);

@@ -8,7 +8,7 @@ use super::handle::Session;
 use super::machine::{Machine, Outgoing, Refused};
 use super::pending::Ended;
 use super::shared::now;
-use super::wait::Room;
+use super::wait::{Need, Waiting};
 use crate::buffer;
 use crate::codec::gzip;
 use crate::error::{Delivery, Error, Kind, Result};
@@ -49,7 +49,7 @@ pub(crate) type EncodedBody = Option<(u8, Vec<u8>)>;
 enum Departure<'a> {
     New,
     Encoded { body: EncodedBody, deadline: Deadline },
-    Waiting { body: EncodedBody, deadline: Deadline, room: Room<'a> },
+    Waiting { body: EncodedBody, deadline: Deadline, room: Waiting<'a> },
 }
 
 /// When the call's time is up, and how long that was.
@@ -68,6 +68,7 @@ impl<'a> Departure<'a> {
         session: &'a Session,
         request: &Request<'_>,
         encode: Encode<'_>,
+        need: Need,
         start: Start<'_>,
     ) -> Poll<Result<u64>> {
         let shared = session.shared();
@@ -103,7 +104,7 @@ impl<'a> Departure<'a> {
                             return Poll::Ready(Ok(id));
                         }
                         Err(Refused::Full) => {
-                            let room = shared.wait_for_room(deadline.map(|(at, _)| at));
+                            let room = shared.wait_for_room(need, deadline.map(|(at, _)| at));
                             *self = Departure::Waiting { body: body.take(), deadline: *deadline, room };
                         }
                         Err(Refused::Closed(closed)) => {
@@ -166,7 +167,7 @@ impl<'a> PullFlight<'a> {
                     shared.write_in_place(machine);
                     Ok(id)
                 };
-                match ready!(departure.poll(cx, session, request, encode, start)) {
+                match ready!(departure.poll(cx, session, request, encode, Need::Slot, start)) {
                     Ok(id) => {
                         self.progress = Progress::Sent(id);
                         return Poll::Pending;
@@ -176,12 +177,10 @@ impl<'a> PullFlight<'a> {
             }
             Progress::Sent(id) => {
                 let (ended, room) = shared.with(|machine| {
-                    (machine.take_pull(*id, cx.waker()), machine.has_room_for_waiting(&shared.settings))
+                    (machine.take_pull(*id, cx.waker()), machine.room_for_waiting(&shared.settings))
                 });
                 let Some(ended) = ended else { return Poll::Pending };
-                if room {
-                    shared.room.notify_one();
-                }
+                shared.tell_of(room);
                 self.outcome(ended)
             }
             Progress::Ended => panic!("a call was polled after it had ended"),
@@ -228,12 +227,13 @@ impl Drop for PullFlight<'_> {
 /// The place of a push in its session.
 pub(crate) struct PushFlight<'a> {
     session: &'a Session,
-    departure: Departure<'a>,
+    /// Gone when it has ended.
+    departure: Option<Departure<'a>>,
 }
 
 impl<'a> PushFlight<'a> {
     pub(crate) fn new(session: &'a Session) -> Self {
-        PushFlight { session, departure: Departure::New }
+        PushFlight { session, departure: Some(Departure::New) }
     }
 
     /// Drives the push into the session's output.
@@ -245,7 +245,9 @@ impl<'a> PushFlight<'a> {
     ) -> Poll<Result<()>> {
         let settings = &self.session.shared().settings;
         let start: Start<'_> = &mut |machine, outgoing, _, _| machine.push(settings, outgoing).map(|()| 0);
-        let pushed = ready!(self.departure.poll(cx, self.session, request, encode, start));
+        let Some(departure) = &mut self.departure else { panic!("a push was polled after it had ended") };
+        let pushed = ready!(departure.poll(cx, self.session, request, encode, Need::Output, start));
+        self.departure = None;
         Poll::Ready(pushed.map(drop).map_err(|error| {
             error
                 .with_delivery(Delivery::NotSent)

@@ -1,10 +1,8 @@
 //! The session as its users hold it.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
-use std::task::Poll;
 
 use parking_lot::RwLock;
 
@@ -48,8 +46,11 @@ pub(crate) struct Handle {
 
 /// Who knows sessions by their id. The session asks it before it takes another id.
 pub(crate) trait IdRegistry: Send + Sync {
-    /// Moves a session from its old id to a new one, or says who has that already.
-    fn rename(&self, old: &str, new: &Arc<str>) -> Result<()>;
+    /// Moves a session from its old id to a new one, or says who has that already. One that has left stays away.
+    fn rename(&self, session: &Session, old: &str, new: &Arc<str>) -> Result<()>;
+
+    /// Forgets a session that is over.
+    fn remove(&self, session: &Session);
 }
 
 impl Session {
@@ -70,7 +71,7 @@ impl Session {
         // Held over the renaming, so that two changes of one session can't cross.
         let mut current = self.0.id.write();
         if let Some(registry) = self.0.registry.upgrade() {
-            registry.rename(&current, &new)?;
+            registry.rename(self, &current, &new)?;
         }
         *current = new;
         Ok(())
@@ -97,7 +98,8 @@ impl Session {
     /// Takes no new calls, lets those in flight end, then closes the connection.
     ///
     /// Returns when the session is closed: at the latest after the close timeout
-    /// ([`Timeouts::close`](crate::Timeouts::close), 5 s by default), when what still runs is cut off.
+    /// ([`Timeouts::close`](crate::Timeouts::close), 5 s by default), when what still runs is cut off. A handler that
+    /// awaits the close of its own session waits for itself, and is cut off: spawn the close there.
     ///
     /// # Cancel safety
     ///
@@ -109,6 +111,7 @@ impl Session {
 
     /// Closes the connection at once: calls in flight end with an error, running handlers are dropped.
     pub fn abort(&self) {
+        self.leave();
         self.shared().cancel.cancel();
         self.shared().close(closed_here());
     }
@@ -119,15 +122,14 @@ impl Session {
     ///
     /// Nothing is lost when this future is dropped.
     pub async fn closed(&self) {
-        poll_fn(|cx| {
-            let mut machine = self.shared().machine();
-            if machine.is_closed() {
-                return Poll::Ready(());
-            }
-            machine.wake_when_closed(cx.waker());
-            Poll::Pending
-        })
-        .await;
+        self.shared().over.cancelled().await;
+    }
+
+    /// Takes the session out of its peer's hub.
+    pub(crate) fn leave(&self) {
+        if let Some(registry) = self.0.registry.upgrade() {
+            registry.remove(self);
+        }
     }
 
     pub(crate) fn start_close(&self) {

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::pending::{Ended, Pending};
 use super::settings::Settings;
+use super::wait::{Need, Room};
 use crate::error::{Closed, Initiator};
 use crate::socket::Output;
 use crate::wire::{self, Body, Header, IdFormat, Kind, PacketId, WireError};
@@ -31,8 +32,10 @@ pub(crate) struct Machine {
     flush: Flush,
     /// Handlers that run in tasks of their own.
     serving: u32,
-    /// Calls that wait for room.
-    waiting: usize,
+    /// Bytes of the packets that these handlers hold.
+    held: usize,
+    /// Calls and replies that wait for room, by what they need.
+    waiting: [usize; Need::COUNT],
     /// No pull ends, and no drain does, before this.
     earliest: Option<Instant>,
     driver: Option<Waker>,
@@ -40,9 +43,8 @@ pub(crate) struct Machine {
     tell_output: bool,
     /// The driver has to be told that its timer or the state changed.
     tell_state: bool,
-    /// The driver waits for a handler to end before it reads on.
+    /// The driver reads no more before a handler ends, or a pull of this side begins.
     reader_paused: bool,
-    closing: Vec<Waker>,
 }
 
 #[derive(Debug)]
@@ -105,13 +107,13 @@ impl Machine {
             output: Output::default(),
             flush: Flush::Idle,
             serving: 0,
-            waiting: 0,
+            held: 0,
+            waiting: [0; Need::COUNT],
             earliest: None,
             driver: None,
             tell_output: false,
             tell_state: false,
             reader_paused: false,
-            closing: Vec::new(),
         }
     }
 
@@ -133,6 +135,8 @@ impl Machine {
             return Err(error.into());
         }
         self.arm();
+        // Its reply has to be read, whatever held the reader back.
+        self.tell_state |= std::mem::take(&mut self.reader_paused);
         if let Some((at, _)) = deadline {
             self.call_at(at);
         }
@@ -175,7 +179,7 @@ impl Machine {
         }
     }
 
-    /// Adds whole packets, such as the reply of a handler that ran in a task.
+    /// Adds whole packets: replies of handlers that ran in tasks.
     pub(crate) fn append(&mut self, packets: &mut Output) {
         if !self.is_closed() && !packets.is_empty() {
             self.output.append(packets);
@@ -206,20 +210,26 @@ impl Machine {
     }
 
     /// Notes that a call waits for room.
-    pub(crate) fn start_waiting(&mut self) {
-        self.waiting += 1;
+    pub(crate) fn start_waiting(&mut self, need: Need) {
+        self.waiting[need as usize] += 1;
     }
 
-    pub(crate) fn stop_waiting(&mut self) {
-        self.waiting -= 1;
+    pub(crate) fn stop_waiting(&mut self, need: Need) {
+        self.waiting[need as usize] -= 1;
     }
 
-    /// Whether a call waits for room and there is some, or there never will be.
-    pub(crate) fn has_room_for_waiting(&self, settings: &Settings) -> bool {
-        self.waiting > 0
-            && (!matches!(self.state, State::Open)
-                || (self.pending.len() < settings.limits.max_pulls_out as usize
-                    && self.output.len() <= settings.limits.max_queued as usize))
+    /// For which of those that wait there is room, or never will be any.
+    pub(crate) fn room_for_waiting(&self, settings: &Settings) -> Room {
+        let closed = !self.is_open();
+        let output = closed || self.output.len() <= settings.limits.max_queued as usize;
+        let slot = closed || (output && self.pending.len() < settings.limits.max_pulls_out as usize);
+        Room::new(|need| {
+            let is_there = match need {
+                Need::Output => output,
+                Need::Slot => slot,
+            };
+            is_there && self.waiting[need as usize] > 0
+        })
     }
 
     /// Bytes that wait to be written and are not yet taken by the driver.
@@ -227,20 +237,42 @@ impl Machine {
         self.output.len()
     }
 
-    /// Notes that a handler runs in a task.
-    pub(crate) fn start_serving(&mut self) {
+    /// Notes that a handler runs in a task, with a packet of this many bytes.
+    pub(crate) fn start_serving(&mut self, bytes: usize) {
         self.serving += 1;
+        self.held += bytes;
     }
 
-    pub(crate) fn stop_serving(&mut self) {
+    pub(crate) fn stop_serving(&mut self, bytes: usize) {
         self.serving -= 1;
+        self.held -= bytes;
         self.tell_state |= std::mem::take(&mut self.reader_paused) || !self.is_open();
     }
 
-    /// Whether as many handlers run in tasks as may; the driver is woken when one ends.
+    /// Handlers that run in tasks.
+    pub(crate) fn serving(&self) -> u32 {
+        self.serving
+    }
+
+    /// Whether as many handlers run in tasks as may, or they hold as much as they may; the driver is woken when one ends.
     pub(crate) fn is_serving_full(&mut self, settings: &Settings) -> bool {
-        self.reader_paused = self.serving >= settings.limits.max_pulls_in;
-        self.reader_paused
+        let limits = &settings.limits;
+        let full = self.serving >= limits.max_pulls_in || self.held > limits.max_held as usize;
+        self.reader_paused |= full;
+        full
+    }
+
+    /// Whether the reader is to stop, because too much of what the other side sent waits already: it is as long as this
+    /// side itself waits for no reply. The driver is woken when a pull begins.
+    pub(crate) fn stop_reader(&mut self) -> bool {
+        let stop = self.pending.len() == 0;
+        self.reader_paused |= stop;
+        stop
+    }
+
+    /// Bytes of replies that wait to be written and are not yet taken by the driver.
+    pub(crate) fn owed(&self) -> usize {
+        self.output.owed()
     }
 
     /// Keeps the driver's waker.
@@ -267,6 +299,11 @@ impl Machine {
         into.append(&mut self.output);
         self.flush = if into.is_empty() { Flush::Idle } else { Flush::Writing };
         self.flush == Flush::Writing
+    }
+
+    /// Moves the output behind what is in `into`; what is armed stays so.
+    pub(crate) fn move_output(&mut self, into: &mut Output) {
+        into.append(&mut self.output);
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
@@ -324,7 +361,6 @@ impl Machine {
         self.state = State::Closed(closed);
         self.output = Output::default();
         self.earliest = None;
-        woken.append(&mut self.closing);
         woken.extend(self.driver.take());
     }
 
@@ -341,13 +377,6 @@ impl Machine {
         match &self.state {
             State::Open => None,
             State::Draining { closed, .. } | State::Closed(closed) => Some(closed),
-        }
-    }
-
-    /// Keeps a waker for the end of the session.
-    pub(crate) fn wake_when_closed(&mut self, waker: &Waker) {
-        if !self.closing.iter().any(|kept| kept.will_wake(waker)) {
-            self.closing.push(waker.clone());
         }
     }
 

@@ -1,6 +1,7 @@
 //! A handler that runs in a task of its own.
 
 use super::handle::Session;
+use super::wait::Need;
 use crate::socket::Output;
 
 /// Counts the handler, and answers its pull even where the handler is dropped or panics.
@@ -8,12 +9,14 @@ pub(crate) struct Serving {
     session: Session,
     /// The whole reply that is written when no other is; empty for a push.
     fallback: Output,
+    /// Bytes of the packet that the handler holds.
+    bytes: usize,
 }
 
 impl Serving {
-    pub(crate) fn start(session: Session, fallback: Output) -> Self {
-        session.shared().machine().start_serving();
-        Serving { session, fallback }
+    pub(crate) fn start(session: Session, fallback: Output, bytes: usize) -> Self {
+        session.shared().machine().start_serving(bytes);
+        Serving { session, fallback, bytes }
     }
 
     pub(crate) fn session(&self) -> &Session {
@@ -35,7 +38,7 @@ impl Serving {
                     break;
                 }
             }
-            shared.wait_for_room(None).await;
+            shared.wait_for_room(Need::Output, None).await;
         }
         self.fallback = Output::default();
     }
@@ -45,7 +48,7 @@ impl Drop for Serving {
     fn drop(&mut self) {
         self.session.shared().with(|machine| {
             machine.append(&mut self.fallback);
-            machine.stop_serving();
+            machine.stop_serving(self.bytes);
         });
     }
 }

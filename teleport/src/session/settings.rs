@@ -37,11 +37,15 @@ pub struct Limits {
     pub max_depth: u32,
     /// Pulls of this side that wait for their reply at once. Default: 65 536. A further call waits for room.
     pub max_pulls_out: u32,
-    /// Handlers of this session that run in tasks of their own at once. Default: 4 096. Past it the session stops
-    /// reading.
+    /// Handlers of this session that run in tasks of their own at once. Default: 4 096. Past it pulls and pushes wait
+    /// in line, [`max_queued`](Self::max_queued) bytes of them. Past that the session stops reading; but where it waits for
+    /// replies itself, it reads on, answers further pulls with 503 and drops further pushes.
     pub max_pulls_in: u32,
-    /// Bytes that wait to be written. Default: 4 MiB. Past it calls wait and the session stops reading; one packet
-    /// may go over it.
+    /// Bytes of the packets, inflated, that these handlers hold. Default: 256 MiB. Past it as with
+    /// [`max_pulls_in`](Self::max_pulls_in); one packet may go over it. What a handler decodes comes on top.
+    pub max_held: u32,
+    /// Bytes that wait to be written. Default: 4 MiB. Past it calls wait for room; where they are replies, pulls and
+    /// pushes of the other side wait in line as with [`max_pulls_in`](Self::max_pulls_in). One packet may go over it.
     pub max_queued: u32,
     /// Sessions of one peer, dialed and accepted. Default: 65 536. A further connection is closed at once.
     pub max_sessions: u32,
@@ -58,6 +62,7 @@ impl Default for Limits {
             max_depth: decode.max_depth,
             max_pulls_out: 65_536,
             max_pulls_in: 4096,
+            max_held: 256 * 1024 * 1024,
             max_queued: 4 * 1024 * 1024,
             max_sessions: 65_536,
         }
@@ -92,6 +97,7 @@ setters! {
     with_max_depth max_depth,
     with_max_pulls_out max_pulls_out,
     with_max_pulls_in max_pulls_in,
+    with_max_held max_held,
     with_max_queued max_queued,
     with_max_sessions max_sessions,
 }

@@ -1,9 +1,9 @@
 //! What the driver of a session and its callers share.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -11,8 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::machine::Machine;
 use super::settings::Settings;
+use super::wait::{Need, Room};
 use crate::error::Closed;
-use crate::socket::{Address, Writer};
+use crate::socket::{Address, Output, Writer};
+
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 pub(crate) struct Shared {
     machine: Mutex<Machine>,
@@ -21,8 +24,12 @@ pub(crate) struct Shared {
     pub(crate) settings: Arc<Settings>,
     pub(crate) local: Address,
     pub(crate) remote: Address,
-    /// Wakes one call that waits for room.
-    pub(crate) room: Notify,
+    /// Wakes one of those that wait for room, by what they need.
+    rooms: [Notify; Need::COUNT],
+    /// The session is closed.
+    pub(crate) over: CancellationToken,
+    /// Calls were put into the machine's output since the driver took it.
+    queued: AtomicBool,
     /// Pushes of the other side that nobody took.
     pub(crate) refused: AtomicU64,
     /// Ends the handlers that run in tasks, where the session is aborted.
@@ -42,7 +49,9 @@ impl Shared {
             settings,
             local,
             remote,
-            room: Notify::new(),
+            rooms: [const { Notify::const_new() }; Need::COUNT],
+            over: CancellationToken::new(),
+            queued: AtomicBool::new(false),
             refused: AtomicU64::new(0),
             cancel: CancellationToken::new(),
         }
@@ -57,6 +66,9 @@ impl Shared {
     pub(crate) fn with<R>(&self, change: impl FnOnce(&mut Machine) -> R) -> R {
         let mut machine = self.machine.lock();
         let result = change(&mut machine);
+        if machine.queued() > 0 {
+            self.queued.store(true, Ordering::Relaxed);
+        }
         let nudge = machine.nudge();
         drop(machine);
         nudge.give();
@@ -75,6 +87,28 @@ impl Shared {
         }
     }
 
+    /// Moves the calls that were made on this thread behind what is in `out`, so that a reply which is added next
+    /// stands behind them.
+    pub(crate) fn move_calls(&self, out: &mut Output) {
+        if self.queued.swap(false, Ordering::Relaxed) {
+            self.machine().move_output(out);
+        }
+    }
+
+    /// Where those wait that need this.
+    pub(super) fn room(&self, need: Need) -> &Notify {
+        &self.rooms[need as usize]
+    }
+
+    /// Wakes one of those that wait for each kind of room that there is.
+    pub(crate) fn tell_of(&self, room: Room) {
+        for need in Need::ALL {
+            if room.is_there(need) {
+                self.room(need).notify_one();
+            }
+        }
+    }
+
     /// Lets go of the connection, so that handles of a session that is over don't keep it open.
     pub(crate) fn forget_connection(&self) {
         *self.writer.lock() = None;
@@ -82,14 +116,14 @@ impl Shared {
 
     /// Lets one call that waits for room try again, where there is room or none will come.
     pub(crate) fn pass_on_room(&self) {
-        if self.machine().has_room_for_waiting(&self.settings) {
-            self.room.notify_one();
-        }
+        let room = self.machine().room_for_waiting(&self.settings);
+        self.tell_of(room);
     }
 
     /// Starts the end of the session: calls in flight may end within the close timeout.
     pub(crate) fn drain(&self, closed: Closed) {
-        let until = now() + self.settings.timeouts.close;
+        // A time too far off to be counted is as good as any other.
+        let until = now().checked_add(self.settings.timeouts.close).unwrap_or_else(|| now() + A_YEAR);
         self.with(|machine| machine.drain(closed, until));
         self.pass_on_room();
     }
@@ -99,6 +133,7 @@ impl Shared {
         let mut woken = Vec::new();
         self.with(|machine| machine.close(closed, &mut woken));
         woken.into_iter().for_each(Waker::wake);
+        self.over.cancel();
         self.pass_on_room();
     }
 }

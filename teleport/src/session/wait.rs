@@ -6,17 +6,45 @@ use std::time::Instant;
 
 use super::shared::Shared;
 
+/// What has to be free before one that waits goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// The output, for a push or a reply.
+    Output,
+    /// The output and a slot among the pulls in flight.
+    Slot,
+}
+
+impl Need {
+    pub(crate) const ALL: [Need; 2] = [Need::Output, Need::Slot];
+    pub(crate) const COUNT: usize = Self::ALL.len();
+}
+
+/// For which of those that wait there is room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room([bool; Need::COUNT]);
+
+impl Room {
+    pub(crate) fn new(is_there: impl Fn(Need) -> bool) -> Self {
+        Room(Need::ALL.map(is_there))
+    }
+
+    pub(crate) fn is_there(self, need: Need) -> bool {
+        self.0[need as usize]
+    }
+}
+
 /// Ends when it is worth trying again, or with false when the deadline has passed.
-pub(crate) type Room<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
+pub(crate) type Waiting<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
 
 impl Shared {
     /// Waits for room. Dropping it hands a wake-up that it got on to the next.
-    pub(crate) fn wait_for_room(&self, deadline: Option<Instant>) -> Room<'_> {
-        let place = Place::take(self);
+    pub(crate) fn wait_for_room(&self, need: Need, deadline: Option<Instant>) -> Waiting<'_> {
+        let place = Place::take(self, need);
         Box::pin(async move {
             // Named whole, so that it moves in here: by its field alone it would be dropped outside at once.
             let place = place;
-            let notified = place.0.room.notified();
+            let notified = place.shared.room(place.need).notified();
             match deadline {
                 None => {
                     notified.await;
@@ -28,21 +56,24 @@ impl Shared {
     }
 }
 
-/// Counts one waiting call for as long as it lives.
-struct Place<'a>(&'a Shared);
+/// Counts one that waits for as long as it lives.
+struct Place<'a> {
+    shared: &'a Shared,
+    need: Need,
+}
 
 impl<'a> Place<'a> {
-    fn take(shared: &'a Shared) -> Self {
-        shared.machine().start_waiting();
+    fn take(shared: &'a Shared, need: Need) -> Self {
+        shared.machine().start_waiting(need);
         // Room may have come between the refusal and now.
         shared.pass_on_room();
-        Place(shared)
+        Place { shared, need }
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.machine().stop_waiting();
-        self.0.pass_on_room();
+        self.shared.machine().stop_waiting(self.need);
+        self.shared.pass_on_room();
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Output {
     written: usize,
     /// Bytes in `chunks`, without `tail`.
     in_chunks: usize,
+    /// Bytes of replies that were added since the queue was empty.
+    owed: usize,
 }
 
 impl Output {
@@ -30,6 +32,16 @@ impl Output {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Notes that `bytes` of what was added are replies to the other side.
+    pub(crate) fn owe(&mut self, bytes: usize) {
+        self.owed += bytes;
+    }
+
+    /// Bytes of replies that wait, at the most: calls that wait with them may count.
+    pub(crate) fn owed(&self) -> usize {
+        self.owed.min(self.len())
     }
 
     /// Whether the first packet is partly written.
@@ -96,6 +108,7 @@ impl Output {
         }
         if self.written == self.tail.len() {
             self.written = 0;
+            self.owed = 0;
             buffer::give(std::mem::take(&mut self.tail));
         }
     }
@@ -112,6 +125,7 @@ impl Output {
             self.chunks.clear();
             self.in_chunks = 0;
             self.written = 0;
+            self.owed = 0;
             std::mem::swap(self, other);
             return;
         }
@@ -120,6 +134,7 @@ impl Output {
         }
         self.push_chunk(std::mem::take(&mut other.tail));
         other.in_chunks = 0;
+        self.owed += std::mem::take(&mut other.owed);
     }
 
     fn seal_tail(&mut self) {

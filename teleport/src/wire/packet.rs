@@ -261,6 +261,13 @@ impl Packet {
         self.body = Span { start, end: self.buf.len() };
     }
 
+    /// Bytes that it holds.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.buf.len()
+    }
+
     /// The buffer, to be used again.
     #[must_use]
     pub fn into_buf(self) -> Vec<u8> {

@@ -104,9 +104,9 @@ fn one_packet_may_go_over_what_may_be_queued() {
     let one = machine.queued() as u32;
     for (most, fits) in [(one, true), (one - 1, false)] {
         let settings = self::settings(Limits::default().with_max_queued(most));
-        machine.start_waiting();
-        assert_eq!(machine.has_room_for_waiting(&settings), fits);
-        machine.stop_waiting();
+        machine.start_waiting(Need::Output);
+        assert_eq!(machine.room_for_waiting(&settings).is_there(Need::Output), fits);
+        machine.stop_waiting(Need::Output);
         assert_eq!(push(&mut machine, &settings, "/push").is_ok(), fits);
         flush(&mut machine);
         assert!(push(&mut machine, &settings, "/push").is_ok());
@@ -222,4 +222,25 @@ fn a_pull_that_ended_in_time_does_not_time_out() {
     assert_eq!(machine.timeout(), Some(start + Duration::from_secs(3)));
     assert_eq!(ended(&mut machine, 0), "oversized 7");
     assert_eq!(ended(&mut machine, 2), "waiting");
+}
+
+/// Pulls wait for the output and for a slot, pushes and replies for the output alone.
+#[test]
+fn who_waits_is_told_of_the_room_that_it_needs() {
+    let settings = settings(Limits::default().with_max_pulls_out(1).with_max_queued(100));
+    let mut machine = Machine::new();
+    let told = |machine: &Machine| Need::ALL.map(|need| machine.room_for_waiting(&settings).is_there(need));
+    assert_eq!(told(&machine), [false, false], "nobody waits");
+    Need::ALL.iter().for_each(|need| machine.start_waiting(*need));
+    assert_eq!(told(&machine), [true, true]);
+    assert!(pull(&mut machine, &settings, "/a").is_ok());
+    assert_eq!(told(&machine), [true, false], "the slot is taken");
+    assert!(push(&mut machine, &settings, &"/long".repeat(50)).is_ok());
+    assert_eq!(told(&machine), [false, false], "the output is full too");
+    machine.cancel_pull(0);
+    assert_eq!(told(&machine), [false, false]);
+    flush(&mut machine);
+    assert_eq!(told(&machine), [true, true]);
+    machine.close(closed_here(), &mut Vec::new());
+    assert_eq!(told(&machine), [true, true], "they are to find out");
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::machine::{LARGE_BODY, Machine, Outgoing, Refused, closed_here};
 use super::pending::Ended;
 use super::settings::{Headers, Limits, Settings, Timeouts};
+use super::wait::Need;
 use crate::error::{Closed, Initiator};
 use crate::socket::Output;
 use crate::wire::{self, Body, Frame, Header, HeaderCodecs, IdFormat, Kind, Packet, PacketId};

@@ -171,9 +171,9 @@ fn a_call_that_is_not_alone_is_left_to_the_driver() {
     machine.cancel_pull(1);
     assert!(machine.is_lone());
     // A handler may be about to answer.
-    machine.start_serving();
+    machine.start_serving(10);
     assert!(!machine.is_lone());
-    machine.stop_serving();
+    machine.stop_serving(10);
     assert!(machine.is_lone());
     // The driver has it.
     let mut output = Output::default();
@@ -202,18 +202,18 @@ fn as_many_handlers_as_may_run_pause_the_reader_until_one_ends() {
         machine.nudge().give();
         bell.rung()
     };
-    machine.start_serving();
+    machine.start_serving(10);
     assert!(!machine.is_serving_full(&settings));
-    machine.start_serving();
+    machine.start_serving(10);
     assert!(machine.is_serving_full(&settings));
     assert_eq!(rings(&mut machine), 0);
-    machine.stop_serving();
+    machine.stop_serving(10);
     assert_eq!(rings(&mut machine), 1, "the reader waits for this");
-    machine.start_serving();
-    machine.stop_serving();
+    machine.start_serving(10);
+    machine.stop_serving(10);
     assert_eq!(rings(&mut machine), 0, "nobody has asked since");
     assert!(!machine.is_serving_full(&settings));
-    machine.stop_serving();
+    machine.stop_serving(10);
     assert_eq!(rings(&mut machine), 0);
 }
 
@@ -221,21 +221,27 @@ fn as_many_handlers_as_may_run_pause_the_reader_until_one_ends() {
 fn there_is_room_for_a_waiting_call_when_there_is_some_or_will_be_none() {
     let settings = settings(Limits::default().with_max_pulls_out(1).with_max_queued(10));
     let mut machine = Machine::new();
-    assert!(!machine.has_room_for_waiting(&settings), "nobody waits");
-    machine.start_waiting();
-    assert!(machine.has_room_for_waiting(&settings));
+    assert!(!machine.room_for_waiting(&settings).is_there(Need::Slot), "nobody waits");
+    machine.start_waiting(Need::Slot);
+    assert!(machine.room_for_waiting(&settings).is_there(Need::Slot));
     assert!(pull(&mut machine, &settings, "/a/long/uri").is_ok());
-    assert!(!machine.has_room_for_waiting(&settings), "neither a place nor room in the output");
+    assert!(
+        !machine.room_for_waiting(&settings).is_there(Need::Slot),
+        "neither a place nor room in the output"
+    );
     flush(&mut machine);
-    assert!(!machine.has_room_for_waiting(&settings), "no place");
+    assert!(!machine.room_for_waiting(&settings).is_there(Need::Slot), "no place");
     machine.cancel_pull(0);
-    assert!(machine.has_room_for_waiting(&settings));
+    assert!(machine.room_for_waiting(&settings).is_there(Need::Slot));
     assert!(push(&mut machine, &settings, "/a/long/uri").is_ok());
-    assert!(!machine.has_room_for_waiting(&settings), "no room in the output");
+    assert!(!machine.room_for_waiting(&settings).is_there(Need::Slot), "no room in the output");
     machine.drain(closed_here(), Instant::now());
-    assert!(machine.has_room_for_waiting(&settings), "it has to hear that there will be none");
+    assert!(
+        machine.room_for_waiting(&settings).is_there(Need::Slot),
+        "it has to hear that there will be none"
+    );
     machine.close(closed_here(), &mut Vec::new());
-    assert!(machine.has_room_for_waiting(&settings));
-    machine.stop_waiting();
-    assert!(!machine.has_room_for_waiting(&settings));
+    assert!(machine.room_for_waiting(&settings).is_there(Need::Slot));
+    machine.stop_waiting(Need::Slot);
+    assert!(!machine.room_for_waiting(&settings).is_there(Need::Slot));
 }

@@ -1,0 +1,303 @@
+//! Load past the bounds: what waits, what is refused, and that nothing stands still for ever.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use teleport::wire::{Body, Header, Kind, PacketId};
+use teleport::{Code, Connection, Context, Limits, Peer, PeerBuilder, Session, Status, Timeouts, gzip};
+use teleport_tests::{RawPeer, packet};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::Semaphore;
+
+fn echo() -> PeerBuilder {
+    Peer::builder().pull("/echo", |_, text: String| async move { Ok(text) }).unwrap()
+}
+
+async fn over_tcp(server: &Peer, client: &Peer) -> Session {
+    server.listen("127.0.0.1:0").await.unwrap();
+    client.dial(server.local_addr().unwrap()).await.unwrap()
+}
+
+/// As many calls at once, each of which is to succeed.
+async fn all_succeed(session: &Session, calls: usize, bytes: usize) {
+    let text: Arc<str> = "x".repeat(bytes).into();
+    let calls: Vec<_> = (0..calls)
+        .map(|_| {
+            let (session, text) = (session.clone(), text.clone());
+            tokio::spawn(async move { session.pull("/echo").body(&*text).await.map(drop) })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+}
+
+/// Far more than both sides may queue: neither may stop reading until the other reads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_calls_and_large_replies_do_not_block_each_other() {
+    let server = echo().build().unwrap();
+    let session = over_tcp(&server, &Peer::builder().build().unwrap()).await;
+    all_succeed(&session, 24, 1_000_000).await;
+    all_succeed(&session, 200, 100_000).await;
+}
+
+#[tokio::test]
+async fn large_calls_both_ways_with_little_room_all_end() {
+    let small = || echo().limits(Limits::default().with_max_queued(10_000)).build().unwrap();
+    let (a, b) = (small(), small());
+    let to_b = a.connect(&b).await.unwrap();
+    let to_a = b.sessions().all().pop().unwrap();
+    let text = "x".repeat(5_000);
+    let calls: Vec<_> = [to_b, to_a]
+        .into_iter()
+        .flat_map(|session| vec![session; 100])
+        .map(|session| {
+            let text = text.clone();
+            tokio::spawn(async move { session.pull("/echo").body(&text).await.map(drop) })
+        })
+        .collect();
+    let mut succeeded = 0;
+    for call in calls {
+        match call.await.unwrap() {
+            Ok(()) => succeeded += 1,
+            // Both sides wait for replies with their lines full: what comes on top is refused, and told.
+            Err(error) => assert_eq!(error.code(), Some(Code::UNAVAILABLE), "{error}"),
+        }
+    }
+    assert!(succeeded > 0);
+    all_succeed(&a.sessions().all()[0], 10, 5_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn floods_of_pushes_both_ways_all_arrive() {
+    const PUSHES: usize = 150;
+    let peer = |count: &Arc<AtomicUsize>| {
+        let count = count.clone();
+        let push = move |_: Context, _: String| {
+            count.fetch_add(1, Ordering::SeqCst);
+            async {}
+        };
+        Peer::builder().push("/flood", push).unwrap().build().unwrap()
+    };
+    let counts = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
+    let (a, b) = (peer(&counts[0]), peer(&counts[1]));
+    let to_b = over_tcp(&b, &a).await;
+    while b.sessions().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let to_a = b.sessions().all().pop().unwrap();
+    let text = "x".repeat(100_000);
+    let floods: Vec<_> = [&to_b, &to_a]
+        .map(|session| {
+            let (session, text) = (session.clone(), text.clone());
+            tokio::spawn(async move {
+                for _ in 0..PUSHES {
+                    session.push("/flood").body(&text).await.unwrap();
+                }
+            })
+        })
+        .into();
+    for flood in floods {
+        flood.await.unwrap();
+    }
+    while counts.iter().any(|count| count.load(Ordering::SeqCst) < PUSHES) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_calls_back_gets_its_reply_though_no_more_may_run() {
+    let outer =
+        |cx: Context, n: i64| async move { Ok(cx.session().pull("/inner").body(&n).await?.decode::<i64>()?) };
+    let b = Peer::builder().pull("/outer", outer).unwrap().limits(Limits::default().with_max_pulls_in(1));
+    let b = b.build().unwrap();
+    let a = Peer::builder().pull("/inner", |_, n: i64| async move { Ok(n + 1) }).unwrap().build().unwrap();
+    let session = a.connect(&b).await.unwrap();
+    let calls: Vec<_> = (0..100)
+        .map(|n| {
+            let session = session.clone();
+            tokio::spawn(async move { session.pull("/outer").body(&n).await?.decode::<i64>() })
+        })
+        .collect();
+    for (n, call) in (0..).zip(calls) {
+        assert_eq!(call.await.unwrap().unwrap(), n + 1);
+    }
+}
+
+/// A peer whose handler waits until it is let go, and how many of them run.
+fn waiting(limits: Limits) -> (Peer, Arc<AtomicUsize>, Arc<Semaphore>) {
+    let (running, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+    let (count, open) = (running.clone(), gate.clone());
+    let peer = Peer::builder()
+        .pull("/wait", move |_, _: Option<String>| {
+            let running = Running::new(&count);
+            let open = open.clone();
+            async move {
+                let _running = running;
+                open.acquire().await.unwrap().forget();
+                Ok(())
+            }
+        })
+        .unwrap()
+        .pull("/now", |_, ()| async { Ok(()) })
+        .unwrap();
+    let timeouts = Timeouts::default().with_close(Duration::from_millis(200));
+    (peer.limits(limits).timeouts(timeouts).build().unwrap(), running, gate)
+}
+
+struct Running(Arc<AtomicUsize>);
+
+impl Running {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Running(count.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_connection_is_seen_though_no_more_handlers_may_run() {
+    let (server, running, _gate) = waiting(Limits::default().with_max_pulls_in(2));
+    let (mut raw, session) = RawPeer::connect(&server).await;
+    drop(session);
+    for n in 0..5 {
+        raw.pull(&n.to_string(), "/wait", Body::None).await;
+    }
+    until(|| running.load(Ordering::SeqCst) == 2).await;
+    drop(raw);
+    until(|| server.sessions().is_empty() && running.load(Ordering::SeqCst) == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_of_lost_connections_do_not_pile_up() {
+    let (server, running, _gate) = waiting(Limits::default().with_max_sessions(1).with_max_pulls_in(10));
+    for _ in 0..50 {
+        let (mut raw, session) = RawPeer::connect(&server).await;
+        drop(session);
+        let before = running.load(Ordering::SeqCst);
+        for n in 0..9 {
+            raw.pull(&n.to_string(), "/wait", Body::None).await;
+        }
+        until(|| running.load(Ordering::SeqCst) >= before + 9).await;
+        raw.send(b"\0").await;
+        drop(raw);
+        until(|| server.sessions().is_empty()).await;
+        // They have as long as at a close.
+        tokio::time::sleep(Duration::from_millis(201)).await;
+        until(|| running.load(Ordering::SeqCst) == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_full_line_holds_the_other_side_back_and_loses_nothing() {
+    let (server, running, gate) = waiting(Limits::default().with_max_pulls_in(2).with_max_queued(100_000));
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    server.attach(Connection::from_stream(far, "a", "b")).await.unwrap();
+    let (reader, mut writer) = tokio::io::split(near);
+    let text = serde_json::to_vec(&"x".repeat(10_000)).unwrap();
+    let body = Body::Payload { codec: b'j', payload: &text };
+    let pulls: Vec<u8> = (0..100)
+        .flat_map(|n| packet(b'p', &Header::new(PacketId::Sequence(n), Kind::PULL, "/wait"), body))
+        .collect();
+    let sending = tokio::spawn(async move { writer.write_all(&pulls).await });
+    until(|| running.load(Ordering::SeqCst) == 2).await;
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!sending.is_finished(), "a megabyte was taken, and a tenth of that may wait");
+    gate.add_permits(100);
+    let mut raw = RawPeer::new(reader);
+    let mut ids: Vec<u64> = Vec::new();
+    for _ in 0..100 {
+        let reply = raw.receive().await;
+        assert_eq!(reply.code(), 200, "{}", reply.status());
+        ids.extend(reply.id().number());
+    }
+    ids.sort_unstable();
+    assert!(ids.into_iter().eq(0..100));
+    sending.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn where_this_side_waits_too_what_does_not_fit_is_refused() {
+    let (server, running, gate) = waiting(Limits::default().with_max_pulls_in(1).with_max_queued(2_000));
+    let (mut raw, session) = RawPeer::connect(&server).await;
+    let call = tokio::spawn(async move { session.pull("/asked").await });
+    assert_eq!(raw.receive().await.uri(), "/asked");
+    for n in 0..20 {
+        raw.pull(&n.to_string(), "/wait", Body::None).await;
+    }
+    until(|| running.load(Ordering::SeqCst) == 1).await;
+    let refused = raw.receive().await;
+    assert_eq!(refused.code(), Code::UNAVAILABLE.number());
+    for part in ["limits.max_pulls_in", "limits.max_held", "limits.max_queued"] {
+        assert!(refused.status().contains(part), "{}", refused.status());
+    }
+    // Its reply is still read.
+    raw.send_packet(
+        &Header { code: 200, ..Header::new(PacketId::Text("0".into()), Kind::REPLY, "/asked") },
+        Body::None,
+    )
+    .await;
+    call.await.unwrap().unwrap();
+    gate.add_permits(20);
+    let mut codes = vec![refused.code()];
+    for _ in 1..20 {
+        codes.push(raw.receive().await.code());
+    }
+    let served = codes.iter().filter(|code| **code == 200).count();
+    assert!((2..20).contains(&served), "{codes:?}");
+    assert!(codes.iter().all(|code| [200, 503].contains(code)), "{codes:?}");
+}
+
+#[tokio::test]
+async fn what_handlers_hold_is_bounded_by_its_inflated_size() {
+    let (server, running, gate) = waiting(Limits::default().with_max_held(100_000));
+    let (mut raw, _session) = RawPeer::connect(&server).await;
+    let mut small = Vec::new();
+    gzip::deflate(9, format!("\"{}\"", "a".repeat(60_000)).as_bytes(), &mut small).unwrap();
+    for n in 0..10 {
+        let header = Header { gzip: 9, ..Header::new(PacketId::Sequence(n), Kind::PULL, "/wait") };
+        raw.send_packet(&header, Body::Payload { codec: b'j', payload: &small }).await;
+    }
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(running.load(Ordering::SeqCst), 2, "one packet may go over it");
+    gate.add_permits(10);
+    for _ in 0..10 {
+        assert_eq!(raw.receive().await.code(), 200);
+    }
+}
+
+/// The output being full holds pushes and replies back, all the slots being taken does not.
+#[tokio::test(start_paused = true)]
+async fn a_push_or_reply_does_not_wait_for_a_slot_among_the_pulls() {
+    let inner = |cx: Context, ()| async move {
+        tokio::task::yield_now().await;
+        cx.session().push("/noise").body(&"x".repeat(2000)).await?;
+        Ok::<i32, Status>(7)
+    };
+    let limits = Limits::default().with_max_pulls_out(1).with_max_queued(1000);
+    let a = Peer::builder().pull("/inner", inner).unwrap().limits(limits).build().unwrap();
+    let outer = |cx: Context, ()| async move {
+        let call = cx.session().pull("/inner").timeout(Duration::from_secs(5));
+        Ok(call.await?.decode::<i32>()?)
+    };
+    let b = Peer::builder().pull("/outer", outer).unwrap().push("/noise", |_, _: String| async {}).unwrap();
+    let b = b.build().unwrap();
+    let session = a.connect(&b).await.unwrap();
+    assert_eq!(session.pull("/outer").await.unwrap().decode::<i32>().unwrap(), 7);
+}
