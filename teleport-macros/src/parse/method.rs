@@ -190,7 +190,7 @@ fn take_ctx(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> Option<Attribute
         let ours = attr.path().is_ident("ctx");
         if ours {
             if !matches!(attr.meta, syn::Meta::Path(_)) {
-                errors.on(&*attr, "`#[ctx]` takes no options");
+                errors.on(attr, "`#[ctx]` takes no options");
             }
             found = Some(attr.clone());
         }

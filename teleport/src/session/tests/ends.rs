@@ -120,7 +120,7 @@ fn a_close_ends_everything_and_wakes_everybody() {
     };
     let mut machine = Machine::new();
     machine.register_driver(&wakers.pop().unwrap());
-    for waker in wakers.iter().rev().rev() {
+    for waker in &wakers {
         assert!(machine.start_pull(&settings, outgoing("/a", None), deadline(start, 1), waker).is_ok());
     }
     machine.end_pull(1, Ended::Oversized(7));
