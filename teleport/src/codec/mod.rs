@@ -106,8 +106,8 @@ pub trait Decode<'de, T>: Codec {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodeLimits {
-    /// How deep values may be nested. Default: 128. JSON accepts no more than 128 and Protobuf no more than 100,
-    /// whatever stands here.
+    /// How deep values may be nested, options, newtypes and enums included. Default: 128. JSON accepts no more than 127
+    /// and Protobuf exactly 100, whatever stands here.
     pub max_depth: u32,
     /// Bytes of a body when gzip is undone. Default: 64 MiB.
     pub max_inflated: u32,

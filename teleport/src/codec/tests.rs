@@ -471,3 +471,14 @@ fn a_value_that_can_not_be_written_is_told() {
     assert_eq!(error.codec(), "json");
     assert!(error.to_string().contains("key must be a string"), "{error}");
 }
+
+#[test]
+fn json_reads_every_number_back_as_it_was() {
+    for bits in (0..20_000u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
+        let number = f64::from_bits(bits);
+        if number.is_finite() {
+            let read: f64 = decode::<Json, f64>(&encode::<Json, f64>(&number)).unwrap();
+            assert_eq!(read.to_bits(), bits, "{number}");
+        }
+    }
+}

@@ -174,10 +174,11 @@ impl Driver {
     fn remote_ended(&mut self) {
         let closed =
             Closed { initiator: Initiator::Remote, reason: "the other side closed the connection".into() };
+        // In this order, so that none begins in between.
+        self.shared.drain(closed.clone());
         let mut woken = Vec::new();
         self.shared.machine().end_pulls(&closed, &mut woken);
         woken.into_iter().for_each(Waker::wake);
-        self.shared.drain(closed);
     }
 
     /// Writes what there is. Pending where the connection takes no more now, or where others have their turn first.

@@ -32,8 +32,8 @@ pub struct Limits {
     pub max_uri: u32,
     /// Bytes of a body after gzip is undone. Default: 64 MiB.
     pub max_inflated: u32,
-    /// How deep the values of a body may be nested. Default: 128. JSON accepts no more than 128 and Protobuf 100,
-    /// whatever stands here.
+    /// How deep the values of a body may be nested, options, newtypes and enums included. Default: 128. JSON accepts no
+    /// more than 127 and Protobuf exactly 100, whatever stands here.
     pub max_depth: u32,
     /// Pulls of this side that wait for their reply at once. Default: 65 536. A further call waits for room.
     pub max_pulls_out: u32,

@@ -124,7 +124,9 @@ impl<'de> Visitor<'de> for FieldsVisitor {
             let key = key.0;
             let is = |name: &str| key.eq_ignore_ascii_case(name);
             if is("id") || is("seq") {
-                header.id = map.next_value::<Option<Id<'de>>>()?.map_or(PacketId::Sequence(0), |id| id.0);
+                if let Some(id) = map.next_value::<Option<Id<'de>>>()? {
+                    header.id = id.0;
+                }
             } else if is("type") {
                 header.kind = Kind::new(map.next_value::<Option<i32>>()?.unwrap_or_default());
             } else if is("uri") {

@@ -12,7 +12,7 @@ pub(crate) const USAGE: &str = "usage: compare [options]
   --rounds N         measurements of each kind, of which the median is told (default 5)
   --seconds S        length of one measurement (default 1)
   --only PEER,...    teleport, teleport-json, tarpc-bincode, tarpc-json, tonic, raw, flate2
-  --workload W,...   echo-1, echo-10, echo-100, echo-1000, echo-16x64, bytes-64k, bytes-1m, gzip-64k
+  --workload W,...   echo-1, echo-10, echo-100, echo-1000, echo-16x64, bytes-64k-1, bytes-64k, bytes-1m, gzip-64k
   --mode MODE,...    two (default runtime on all cores), one (both processes on one core), each (a runtime of one
                      thread in each process, nothing pinned); default two,one
   --quick            one short round of everything, to see that it runs

@@ -26,12 +26,13 @@ pub(crate) enum Payload {
 const ECHO: Workload = Workload { name: "", payload: Payload::Echo, connections: 1, in_flight: 1 };
 
 /// All of them, in the order of the tables.
-pub(crate) const ALL: [Workload; 8] = [
+pub(crate) const ALL: [Workload; 9] = [
     Workload { name: "echo-1", in_flight: 1, ..ECHO },
     Workload { name: "echo-10", in_flight: 10, ..ECHO },
     Workload { name: "echo-100", in_flight: 100, ..ECHO },
     Workload { name: "echo-1000", in_flight: 1000, ..ECHO },
     Workload { name: "echo-16x64", connections: 16, in_flight: 64, ..ECHO },
+    Workload { name: "bytes-64k-1", payload: Payload::Bytes(64 * 1024), ..ECHO },
     Workload { name: "bytes-64k", payload: Payload::Bytes(64 * 1024), in_flight: 8, ..ECHO },
     Workload { name: "bytes-1m", payload: Payload::Bytes(1024 * 1024), in_flight: 4, ..ECHO },
     Workload { name: "gzip-64k", payload: Payload::Gzip(64 * 1024), ..ECHO },

@@ -150,6 +150,12 @@ fn an_id_is_what_it_is_written_as_under_either_key() {
 }
 
 #[test]
+fn a_null_does_not_undo_the_other_name_of_the_id() {
+    let header = JsonHeader.decode(br#"{"seq":5,"id":null}"#).unwrap();
+    assert_eq!(header.id, PacketId::Sequence(5));
+}
+
+#[test]
 fn a_null_is_a_value_left_out() {
     let json =
         r#"{"id":null,"type":null,"uri":null,"gzip":null,"status_code":null,"status":null,"other":null}"#;
