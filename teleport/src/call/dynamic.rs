@@ -192,7 +192,12 @@ impl<C> Future for Pull<'_, C> {
                 .with_uri(&request.uri)
                 .with_peer(session.remote_addr())));
         }
-        Poll::Ready(Ok(Reply::new(packet, limits.clone(), session.remote_addr().to_string())))
+        Poll::Ready(Ok(Reply::new(
+            packet,
+            limits.clone(),
+            request.uri.to_string(),
+            session.remote_addr().to_string(),
+        )))
     }
 }
 

@@ -13,6 +13,7 @@ pub struct Reply {
     packet: Packet,
     limits: DecodeLimits,
     scratch: Scratch,
+    uri: String,
     peer: String,
 }
 
@@ -35,10 +36,10 @@ impl Reply {
         self.packet.body().as_bytes()
     }
 
-    /// The uri that the other side answered for.
+    /// The uri that was called, query included.
     #[must_use]
     pub fn uri(&self) -> &str {
-        self.packet.uri()
+        &self.uri
     }
 
     /// Gzip level that the body came with; 0 is none.
@@ -70,8 +71,8 @@ impl Reply {
         self.outcome(L::decode(self.codec(), self.input()))
     }
 
-    pub(super) fn new(packet: Packet, limits: DecodeLimits, peer: String) -> Self {
-        Reply { packet, limits, scratch: Scratch::default(), peer }
+    pub(super) fn new(packet: Packet, limits: DecodeLimits, uri: String, peer: String) -> Self {
+        Reply { packet, limits, scratch: Scratch::default(), uri, peer }
     }
 
     fn input(&self) -> Input<'_> {

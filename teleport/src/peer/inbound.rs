@@ -9,7 +9,7 @@ use crate::router::{Inbound, Router, Started, write_status};
 use crate::session::{Ended, Handle, Session, Shared};
 use crate::socket::{Arrival, Flow, Output};
 use crate::status::{Code, Status};
-use crate::wire::{Header, Packet, PacketRef, WireError};
+use crate::wire::{Header, Packet, PacketRef, ProtobufHeader, SuccessHead, WireError};
 
 /// What a packet that waits costs beside its bytes.
 const PARKED: usize = 256;
@@ -109,6 +109,13 @@ impl Dispatch {
     pub(super) fn handle(&mut self, arrival: Arrival<'_>, out: &mut Output) -> Result<Flow, WireError> {
         match arrival {
             Arrival::Borrowed(bytes, parts) => {
+                if parts.header_codec == ProtobufHeader::ID
+                    && let Some(head) = SuccessHead::read(&bytes[parts.header.clone()])
+                {
+                    let body = &bytes[parts.body];
+                    self.reply(head.id, || Packet::success(head, parts.header_codec, body, buffer::take()));
+                    return Ok(Flow::Continue);
+                }
                 let packet = PacketRef::from_parts(bytes, &parts, &self.shared.settings.headers.codecs)?;
                 self.packet(&packet.header, packet.header_codec, out, || {
                     Packet::copy_from(&packet, buffer::take())
@@ -152,7 +159,10 @@ impl Dispatch {
         packet: impl FnOnce() -> Packet,
     ) {
         if header.kind.is_reply() {
-            return self.reply(header, packet);
+            if let Some(id) = header.id.number() {
+                self.reply(id, packet);
+            }
+            return;
         }
         if !header.kind.is_pull() && !header.kind.is_push() {
             return self.unknown_type(header);
@@ -218,8 +228,7 @@ impl Dispatch {
         }
     }
 
-    fn reply(&mut self, header: &Header<'_>, packet: impl FnOnce() -> Packet) {
-        let Some(id) = header.id.number() else { return };
+    fn reply(&mut self, id: u64, packet: impl FnOnce() -> Packet) {
         let mut machine = self.shared.machine();
         // A caller that gave up leaves a late reply to nobody.
         if machine.is_waiting(id) {

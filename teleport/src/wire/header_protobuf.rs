@@ -16,7 +16,8 @@ use std::borrow::Cow;
 use super::error::WireError;
 use super::header::{Header, Kind};
 use super::header_codec::HeaderCodec;
-use super::id::PacketId;
+use super::id::{PacketId, decimal};
+use crate::status::Code;
 
 /// Headers as Protobuf messages, id `p`: the default.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,7 +64,8 @@ impl HeaderCodec for ProtobufHeader {
 
     #[inline]
     fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Header<'a>, WireError> {
-        let mut reader = Reader { bytes, at: 0 };
+        // Checked in one go: the header of a pull or push is ASCII but for what stands in its texts.
+        let mut reader = Reader { bytes, at: 0, text: std::str::from_utf8(bytes).ok() };
         let mut header = Header::default();
         while reader.at < bytes.len() {
             let start = reader.at;
@@ -93,6 +95,42 @@ impl HeaderCodec for ProtobufHeader {
     }
 }
 
+/// What has to be known of a successful reply to hand it to its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SuccessHead {
+    pub(crate) id: u64,
+    pub(crate) gzip: i32,
+}
+
+impl SuccessHead {
+    /// Reads the header of a reply with the status 200 and leaves its texts alone: most replies are, and nobody asks
+    /// for theirs. `None` for every other header, which is then to be read whole.
+    #[inline]
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader { bytes, at: 0, text: None };
+        let mut head = SuccessHead { id: 0, gzip: 0 };
+        let (mut kind, mut code) = (0, 0);
+        while reader.at < bytes.len() {
+            let key = reader.varint().ok()?;
+            match (key >> 3, key & 7) {
+                (1, VARINT) => head.id = reader.varint().ok()?,
+                (1, BYTES) => head.id = decimal(reader.bytes().ok()?)?,
+                (2, VARINT) => {
+                    kind = reader.int32().ok()?;
+                    if kind != Kind::REPLY.number() {
+                        return None;
+                    }
+                }
+                (3 | 6, BYTES) => drop(reader.bytes().ok()?),
+                (4, VARINT) => head.gzip = reader.int32().ok()?,
+                (5, VARINT) => code = reader.int32().ok()?,
+                _ => return None,
+            }
+        }
+        (kind == Kind::REPLY.number() && code == Code::OK.number()).then_some(head)
+    }
+}
+
 #[cold]
 fn bad(problem: impl Into<Cow<'static, str>>) -> WireError {
     WireError::header(NAME, problem)
@@ -101,6 +139,8 @@ fn bad(problem: impl Into<Cow<'static, str>>) -> WireError {
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// The same bytes, where they are a text as a whole.
+    text: Option<&'a str>,
 }
 
 impl<'a> Reader<'a> {
@@ -158,7 +198,12 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn text(&mut self, field: &'static str) -> Result<Cow<'a, str>, WireError> {
-        match std::str::from_utf8(self.bytes()?) {
+        let bytes = self.bytes()?;
+        let range = self.at - bytes.len()..self.at;
+        if let Some(text) = self.text.and_then(|text| text.get(range)) {
+            return Ok(Cow::Borrowed(text));
+        }
+        match std::str::from_utf8(bytes) {
             Ok(text) => Ok(Cow::Borrowed(text)),
             Err(error) => {
                 Err(bad(format!("the {field} is not UTF-8 after {} bytes of it", error.valid_up_to())))

@@ -74,7 +74,8 @@ impl fmt::Display for PacketId<'_> {
     }
 }
 
-fn decimal(text: &[u8]) -> Option<u64> {
+/// The number that a text is, as numbers are written.
+pub(super) fn decimal(text: &[u8]) -> Option<u64> {
     match text {
         [] | [b'0', _, ..] => None,
         // Nineteen digits always fit.

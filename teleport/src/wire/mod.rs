@@ -43,6 +43,7 @@ pub use header::{Header, Kind};
 pub use header_codec::{HeaderCodec, HeaderCodecs};
 pub use header_json::JsonHeader;
 pub use header_protobuf::ProtobufHeader;
+pub(crate) use header_protobuf::SuccessHead;
 pub use id::{IdFormat, PacketId};
 pub use limits::Limits;
 pub use packet::{Packet, PacketRef, RawBody, read};

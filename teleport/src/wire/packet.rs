@@ -7,8 +7,10 @@ use super::error::WireError;
 use super::frame::{Frame, FrameParts, split};
 use super::header::{Header, Kind};
 use super::header_codec::HeaderCodecs;
+use super::header_protobuf::SuccessHead;
 use super::id::PacketId;
 use super::limits::Limits;
+use crate::status::Code;
 
 /// Body of a packet as it travels: codec id and payload, or nothing. Still compressed where the header says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +156,25 @@ impl Packet {
         let (kind, gzip, code, header_codec) = (header.kind, header.gzip, header.code, *header_codec);
         buf.extend_from_slice(unescaped.as_bytes());
         Ok(Packet { buf, id, uri, status, body, kind, gzip, code, header_codec })
+    }
+
+    /// A successful reply, of which the texts are not kept; its body is copied into `buf`, whose content is forgotten.
+    #[inline]
+    pub(crate) fn success(head: SuccessHead, header_codec: u8, body: &[u8], mut buf: Vec<u8>) -> Packet {
+        buf.clear();
+        buf.extend_from_slice(body);
+        let none = Span { start: 0, end: 0 };
+        Packet {
+            body: Span { start: 0, end: buf.len() },
+            buf,
+            id: Id::Sequence(head.id),
+            uri: none,
+            status: none,
+            kind: Kind::REPLY,
+            gzip: head.gzip,
+            code: Code::OK.number(),
+            header_codec,
+        }
     }
 
     /// Copies a packet into `buf`, whose content is forgotten; a buffer used before saves the allocation.

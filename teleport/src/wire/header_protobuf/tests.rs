@@ -67,6 +67,35 @@ fn refused(bytes: &[u8], why: &str) {
 }
 
 proptest! {
+    /// The short look at a reply says the same as the whole header, or nothing.
+    #[test]
+    fn a_successful_reply_is_known_by_its_head(
+        header in header(),
+        kind in prop_oneof![Just(2), Just(1), any::<i32>()],
+        code in prop_oneof![Just(200), any::<i32>()],
+        number in prop_oneof![Just(0), 0..1000u64, any::<u64>()],
+        format in 0..3,
+    ) {
+        let id = match format {
+            0 => PacketId::Sequence(number),
+            1 => PacketId::Text(number.to_string().into()),
+            _ => header.id.clone(),
+        };
+        let header = Header { id, kind: Kind::new(kind), code, ..header };
+        let mut bytes = Vec::new();
+        ProtobufHeader.encode(&header, &mut bytes).unwrap();
+        let read = decode(&bytes).unwrap();
+        let whole = read.id.number().filter(|_| read.kind.is_reply() && read.code == 200);
+        let expected = whole.map(|id| SuccessHead { id, gzip: read.gzip });
+        prop_assert_eq!(SuccessHead::read(&bytes), expected);
+        for end in 0..bytes.len() {
+            // Cut, it may be a header of fewer fields, or none; it must not be another's.
+            if let Some(head) = SuccessHead::read(&bytes[..end]) {
+                prop_assert_eq!(Some(head.id), decode(&bytes[..end]).unwrap().id.number());
+            }
+        }
+    }
+
     #[test]
     fn prost_reads_and_writes_the_same_bytes(header in header()) {
         let mut ours = Vec::new();
@@ -162,7 +191,7 @@ fn a_header_cut_inside_a_field_is_refused() {
     ProtobufHeader.encode(&header, &mut out).unwrap();
     // Where a field ends, a shorter header ends.
     let mut ends = vec![0];
-    let mut reader = Reader { bytes: &out, at: 0 };
+    let mut reader = Reader { bytes: &out, at: 0, text: None };
     while reader.at < out.len() {
         match reader.varint().unwrap() & 7 {
             VARINT => drop(reader.varint().unwrap()),
