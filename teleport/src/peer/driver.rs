@@ -148,18 +148,15 @@ impl Driver {
     /// One read, and all that follows from it at once.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
         let (dispatch, output) = (&mut self.dispatch, &mut self.output);
+        dispatch.begin();
         let batch = self
             .reader
             .poll_batch(cx, &self.shared.settings.wire, &mut |arrival| dispatch.handle(arrival, output));
-        let batch = match batch {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(batch) => batch,
-        };
-        if self.dispatch.wake_callers() > 1 {
+        if self.dispatch.end() > 1 {
             // They are about to call again: what they write shall leave together.
             self.shared.machine().pre_arm();
         }
-        match batch {
+        match ready!(batch) {
             Ok(Batch::Done | Batch::Paused) => Poll::Ready(Ok(())),
             Ok(Batch::End) => {
                 self.dispatch.stop_reading();

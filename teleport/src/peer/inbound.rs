@@ -24,7 +24,10 @@ pub(super) struct Dispatch {
     shared: Arc<Shared>,
     handle: Weak<Handle>,
     router: Arc<Router>,
-    /// Callers whose replies came in this read.
+    /// The session, while packets of one read are handled.
+    session: Option<Session>,
+    /// Replies that came in this read, by the ids of their pulls, and then their callers.
+    replies: Vec<(u64, Ended)>,
     woken: Vec<Waker>,
     reading: bool,
     /// Pulls and pushes that wait, in order, and what they cost.
@@ -44,6 +47,8 @@ impl Dispatch {
             shared,
             handle,
             router,
+            session: None,
+            replies: Vec::new(),
             woken: Vec::new(),
             reading: true,
             parked: VecDeque::new(),
@@ -66,7 +71,11 @@ impl Dispatch {
 
     /// Hands on what waited, as far as there is room for it now; whether there was any.
     pub(super) fn resume(&mut self, out: &mut Output) -> bool {
+        if self.parked.is_empty() {
+            return false;
+        }
         let mut any = false;
+        self.begin();
         while self.can_resume(out) {
             let Some(packet) = self.parked.pop_front() else { break };
             self.parked_bytes -= PARKED + packet.len();
@@ -74,6 +83,7 @@ impl Dispatch {
             self.start(&header, header_codec, out, || packet);
             any = true;
         }
+        self.session = None;
         any
     }
 
@@ -94,8 +104,22 @@ impl Dispatch {
         self.reading
     }
 
-    /// Wakes the callers whose replies have come; how many there were.
-    pub(super) fn wake_callers(&mut self) -> usize {
+    /// Begins with the packets of one read.
+    pub(super) fn begin(&mut self) {
+        self.session = Session::upgrade(&self.handle);
+    }
+
+    /// Ends what [`begin`](Self::begin) began: hands the replies that came to their callers, and wakes these; how many
+    /// there were.
+    pub(super) fn end(&mut self) -> usize {
+        self.session = None;
+        if self.replies.is_empty() {
+            return 0;
+        }
+        let mut machine = self.shared.machine();
+        // One that gave up leaves a late reply to nobody.
+        self.woken.extend(self.replies.drain(..).filter_map(|(id, ended)| machine.end_pull(id, ended)));
+        drop(machine);
         let count = self.woken.len();
         self.woken.drain(..).for_each(Waker::wake);
         count
@@ -113,7 +137,8 @@ impl Dispatch {
                     && let Some(head) = SuccessHead::read(&bytes[parts.header.clone()])
                 {
                     let body = &bytes[parts.body];
-                    self.reply(head.id, || Packet::success(head, parts.header_codec, body, buffer::take()));
+                    let packet = Packet::success(head, parts.header_codec, body, buffer::take());
+                    self.replies.push((head.id, Ended::Reply(packet)));
                     return Ok(Flow::Continue);
                 }
                 let packet = PacketRef::from_parts(bytes, &parts, &self.shared.settings.headers.codecs)?;
@@ -160,7 +185,7 @@ impl Dispatch {
     ) {
         if header.kind.is_reply() {
             if let Some(id) = header.id.number() {
-                self.reply(id, packet);
+                self.replies.push((id, Ended::Reply(packet())));
             }
             return;
         }
@@ -209,8 +234,7 @@ impl Dispatch {
                 format!("a uri of {bytes} bytes is over the limit of {most} (setting `limits.max_uri`)");
             return refuse(Status::bad_request(text), out);
         }
-        let session = Session::upgrade(&self.handle).filter(Session::is_open);
-        let Some(session) = session else {
+        let Some(session) = self.session.as_ref().filter(|_| !shared.is_ending()) else {
             return refuse(Status::unavailable("the session is closing"), out);
         };
         let found = if header.kind.is_pull() {
@@ -228,18 +252,10 @@ impl Dispatch {
         }
     }
 
-    fn reply(&mut self, id: u64, packet: impl FnOnce() -> Packet) {
-        let mut machine = self.shared.machine();
-        // A caller that gave up leaves a late reply to nobody.
-        if machine.is_waiting(id) {
-            self.woken.extend(machine.end_pull(id, Ended::Reply(packet())));
-        }
-    }
-
     fn oversized(&mut self, header: &Header<'_>, header_codec: u8, body: u64, out: &mut Output) {
         if header.kind.is_reply() {
             if let Some(id) = header.id.number() {
-                self.woken.extend(self.shared.machine().end_pull(id, Ended::Oversized(body)));
+                self.replies.push((id, Ended::Oversized(body)));
             }
             return;
         }

@@ -39,7 +39,7 @@ pub(crate) enum Started {
 
 /// A packet on its way to its handler.
 pub(crate) struct Inbound<'a> {
-    pub(crate) session: Session,
+    pub(crate) session: &'a Session,
     pub(crate) packet: Packet,
     /// The packet's header once more, which outlives the packet where the handler panics.
     pub(crate) header: &'a Header<'a>,
@@ -93,7 +93,7 @@ where
         let future = match catch_unwind(AssertUnwindSafe(|| (self.make)(cx))) {
             Ok(future) => future,
             Err(panic) => {
-                panicked(&session, header, header_codec, &*panic, out);
+                panicked(session, header, header_codec, &*panic, out);
                 return Started::Ended;
             }
         };
@@ -126,14 +126,14 @@ where
                     return Started::Ended;
                 }
                 Poll::Ready(Err(panic)) => {
-                    panicked(&session, header, header_codec, &*panic, out);
+                    panicked(session, header, header_codec, &*panic, out);
                     // What is left of the future may panic once more when it is dropped.
                     let _ = catch_unwind(AssertUnwindSafe(|| drop(slot)));
                     return Started::Ended;
                 }
             }
         }
-        spawn(session, header, header_codec, bytes, slot);
+        spawn(session.clone(), header, header_codec, bytes, slot);
         Started::Spawned
     }
 }

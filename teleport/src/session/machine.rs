@@ -192,6 +192,7 @@ impl Machine {
         self.pending.end(id, ended)
     }
 
+    #[cfg(test)]
     pub(crate) fn is_waiting(&mut self, id: u64) -> bool {
         self.pending.is_waiting(id)
     }

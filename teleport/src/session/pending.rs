@@ -87,6 +87,7 @@ impl Pending {
     }
 
     /// Whether a pull of this id waits for its reply.
+    #[cfg(test)]
     pub(crate) fn is_waiting(&mut self, id: u64) -> bool {
         self.slot(id).is_some_and(|slot| matches!(slot.state, SlotState::Waiting(_)))
     }

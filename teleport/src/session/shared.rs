@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) over: CancellationToken,
     /// Calls were put into the machine's output since the driver took it.
     queued: AtomicBool,
+    /// The machine is no longer open.
+    ending: AtomicBool,
     /// Pushes of the other side that nobody took.
     pub(crate) refused: AtomicU64,
     /// Ends the handlers that run in tasks, where the session is aborted.
@@ -52,6 +54,7 @@ impl Shared {
             rooms: [const { Notify::const_new() }; Need::COUNT],
             over: CancellationToken::new(),
             queued: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
             refused: AtomicU64::new(0),
             cancel: CancellationToken::new(),
         }
@@ -90,7 +93,9 @@ impl Shared {
     /// Moves the calls that were made on this thread behind what is in `out`, so that a reply which is added next
     /// stands behind them.
     pub(crate) fn move_calls(&self, out: &mut Output) {
-        if self.queued.swap(false, Ordering::Relaxed) {
+        // A plain load, as this is asked for each packet: what this thread did itself it sees.
+        if self.queued.load(Ordering::Relaxed) {
+            self.queued.store(false, Ordering::Relaxed);
             self.machine().move_output(out);
         }
     }
@@ -109,6 +114,11 @@ impl Shared {
         }
     }
 
+    /// Whether the session is no longer open; the machine says the same, and costs its lock.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
     /// Lets go of the connection, so that handles of a session that is over don't keep it open.
     pub(crate) fn forget_connection(&self) {
         *self.writer.lock() = None;
@@ -124,14 +134,20 @@ impl Shared {
     pub(crate) fn drain(&self, closed: Closed) {
         // A time too far off to be counted is as good as any other.
         let until = now().checked_add(self.settings.timeouts.close).unwrap_or_else(|| now() + A_YEAR);
-        self.with(|machine| machine.drain(closed, until));
+        self.with(|machine| {
+            machine.drain(closed, until);
+            self.ending.store(true, Ordering::Release);
+        });
         self.pass_on_room();
     }
 
     /// Ends the session at once.
     pub(crate) fn close(&self, closed: Closed) {
         let mut woken = Vec::new();
-        self.with(|machine| machine.close(closed, &mut woken));
+        self.with(|machine| {
+            machine.close(closed, &mut woken);
+            self.ending.store(true, Ordering::Release);
+        });
         woken.into_iter().for_each(Waker::wake);
         self.over.cancel();
         self.pass_on_room();
