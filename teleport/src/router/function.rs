@@ -2,15 +2,13 @@
 
 use std::any::TypeId;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::handler::{Answer, Handler, Typed};
+use super::handler::{Answer, Chosen, FutureHandler, Handler, Nothing, Typed};
 use super::reply::ReplyBody;
-use super::service::untyped;
 use crate::codec::{Bincode, Codec, DecodeAny, Encode, EncodeAny, Json, Plain};
 use crate::context::Context;
 use crate::status::Status;
@@ -23,7 +21,7 @@ where
     H: Fn(Context, T) -> F + Send + Sync + 'static,
     F: Future<Output = Result<R, Status>> + Send + 'static,
 {
-    bound(|cx| cx.bind::<T>(), SerdeAnswer, handler)
+    bound::<T, R, SerdeAnswer, H, F>(|cx| cx.bind::<T>(), handler)
 }
 
 /// A pull over types that travel in one of the codecs `L`.
@@ -35,7 +33,7 @@ where
     H: Fn(Context, T) -> F + Send + Sync + 'static,
     F: Future<Output = Result<R, Status>> + Send + 'static,
 {
-    bound(|cx| cx.bind_as::<L, T>(), |value| Typed::<L, R>(value, PhantomData), handler)
+    bound::<T, R, Typed<L>, H, F>(|cx| cx.bind_as::<L, T>(), handler)
 }
 
 /// A push over serde types.
@@ -45,9 +43,8 @@ where
     H: Fn(Context, T) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    bound(
+    bound::<T, (), Nothing, _, _>(
         |cx| cx.bind::<T>(),
-        |()| (),
         move |cx, value| {
             let ended = handler(cx, value);
             async move {
@@ -66,9 +63,8 @@ where
     H: Fn(Context, T) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    bound(
+    bound::<T, (), Nothing, _, _>(
         |cx| cx.bind_as::<L, T>(),
-        |()| (),
         move |cx, value| {
             let ended = handler(cx, value);
             async move {
@@ -85,7 +81,7 @@ where
     H: Fn(Context) -> F + Send + Sync + 'static,
     F: Future<Output = Result<ReplyBody, Status>> + Send + 'static,
 {
-    bound(|_| Ok(()), |body| body, move |cx, ()| handler(cx))
+    bound::<(), ReplyBody, Chosen, _, _>(|_| Ok(()), move |cx, ()| handler(cx))
 }
 
 /// A push that sees the packet as it came.
@@ -94,9 +90,8 @@ where
     H: Fn(Context) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    bound(
+    bound::<(), (), Nothing, _, _>(
         |_| Ok(()),
-        |()| (),
         move |cx, ()| {
             let ended = handler(cx);
             async move {
@@ -107,51 +102,48 @@ where
     )
 }
 
-fn bound<T, R, A, H, F>(
-    bind: fn(&Context) -> Result<T, Status>,
-    wrap: fn(R) -> A,
-    handler: H,
-) -> Arc<dyn Handler>
+fn bound<T, R, A, H, F>(bind: fn(&Context) -> Result<T, Status>, handler: H) -> Arc<dyn Handler>
 where
     T: Send + 'static,
-    R: 'static,
-    A: Answer,
+    R: Send + 'static,
+    A: Answer<R>,
     H: Fn(Context, T) -> F + Send + Sync + 'static,
     F: Future<Output = Result<R, Status>> + Send + 'static,
 {
     let handler = Arc::new(handler);
-    untyped(move |cx: Context| {
+    let make = move |cx: Context| {
         let handler = Arc::clone(&handler);
         async move {
             let answer = match bind(&cx) {
-                Ok(value) => handler(cx.clone(), value).await.map(wrap),
+                Ok(value) => handler(cx.clone(), value).await,
                 Err(status) => Err(status),
             };
             (cx, answer)
         }
-    })
+    };
+    Arc::new(FutureHandler::<_, _, A>::new(make))
 }
 
 /// The value of a function over serde types.
-struct SerdeAnswer<R>(R);
+struct SerdeAnswer;
 
-impl<R: Serialize + Send + 'static> Answer for SerdeAnswer<R> {
-    fn encode(&self, codec: u8, out: &mut Vec<u8>) -> Result<Option<u8>, String> {
+impl<R: Serialize + 'static> Answer<R> for SerdeAnswer {
+    fn encode(value: &R, codec: u8, out: &mut Vec<u8>) -> Result<Option<u8>, String> {
         if TypeId::of::<R>() == TypeId::of::<()>() {
             return Ok(None);
         }
         if codec == Plain::ID
-            && let Some(text) = plain(&self.0)
+            && let Some(text) = plain(value)
         {
             out.extend_from_slice(text.as_bytes());
             return Ok(Some(Plain::ID));
         }
         if codec == Bincode::ID {
-            return Bincode::encode(&self.0, out)
+            return Bincode::encode(value, out)
                 .map(|()| Some(Bincode::ID))
                 .map_err(|error| error.to_string());
         }
-        Json::encode(&self.0, out).map(|()| Some(Json::ID)).map_err(|error| error.to_string())
+        Json::encode(value, out).map(|()| Some(Json::ID)).map_err(|error| error.to_string())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -48,35 +49,37 @@ pub(crate) struct Inbound<'a> {
     pub(crate) in_place: bool,
 }
 
-/// What a handler answers, and how it is written as a body.
-pub(crate) trait Answer: Send + 'static {
+/// How the value `T` that a handler answers with is written as a body.
+pub(crate) trait Answer<T>: 'static {
     /// Writes the body behind what stands in `out` and returns its codec id; `None` for no body. `codec` is
     /// the pull's, 0 where it had no body.
-    fn encode(&self, codec: u8, out: &mut Vec<u8>) -> Result<Option<u8>, String>;
+    fn encode(value: &T, codec: u8, out: &mut Vec<u8>) -> Result<Option<u8>, String>;
 
     /// The whole body, codec id included, where it is not to be encoded or compressed.
-    fn raw(&self) -> Option<&[u8]> {
+    fn raw(_: &T) -> Option<&[u8]> {
         None
     }
 }
 
-/// A handler whose call `make` turns a context into a future, and whose value is written with `Write`.
-pub(crate) struct FutureHandler<H, F> {
+/// A handler whose call `make` turns a context into a future, and whose value is written as `A` says.
+pub(crate) struct FutureHandler<H, F, A> {
     make: H,
     idle: Mutex<Vec<Pin<Box<Option<F>>>>>,
+    answer: PhantomData<fn() -> A>,
 }
 
-impl<H, F> FutureHandler<H, F> {
+impl<H, F, A> FutureHandler<H, F, A> {
     pub(crate) fn new(make: H) -> Self {
-        FutureHandler { make, idle: Mutex::new(Vec::new()) }
+        FutureHandler { make, idle: Mutex::new(Vec::new()), answer: PhantomData }
     }
 }
 
-impl<H, F, A> Handler for FutureHandler<H, F>
+impl<H, F, T, A> Handler for FutureHandler<H, F, A>
 where
     H: Fn(Context) -> F + Send + Sync + 'static,
-    F: Future<Output = (Context, Result<A, Status>)> + Send + 'static,
-    A: Answer,
+    F: Future<Output = (Context, Result<T, Status>)> + Send + 'static,
+    T: Send + 'static,
+    A: Answer<T>,
 {
     fn start(&self, inbound: Inbound<'_>, out: &mut Output) -> Started {
         let Inbound { session, mut packet, header, header_codec, in_place } = inbound;
@@ -110,7 +113,7 @@ where
                 Poll::Pending => {}
                 Poll::Ready(Ok((cx, answer))) => {
                     let before = out.len();
-                    if let Err(panic) = write_caught(cx, header, answer, out) {
+                    if let Err(panic) = write_caught::<T, A>(cx, header, answer, out) {
                         log_panic(&header.uri, &*panic);
                         if out.len() == before {
                             write_status(
@@ -133,12 +136,12 @@ where
                 }
             }
         }
-        spawn(session.clone(), header, header_codec, bytes, slot);
+        spawn::<F, T, A>(session.clone(), header, header_codec, bytes, slot);
         Started::Spawned
     }
 }
 
-impl<H, F> FutureHandler<H, F> {
+impl<H, F, A> FutureHandler<H, F, A> {
     fn keep(&self, mut slot: Pin<Box<Option<F>>>) {
         slot.set(None);
         let mut idle = self.idle.lock();
@@ -162,15 +165,16 @@ fn poll_caught<F: Future>(
 }
 
 /// Goes on with a handler, whose packet has so many bytes, in a task of its own.
-fn spawn<F, A>(
+fn spawn<F, T, A>(
     session: Session,
     header: &Header<'_>,
     header_codec: u8,
     bytes: usize,
     mut slot: Pin<Box<Option<F>>>,
 ) where
-    F: Future<Output = (Context, Result<A, Status>)> + Send + 'static,
-    A: Answer,
+    F: Future<Output = (Context, Result<T, Status>)> + Send + 'static,
+    T: Send + 'static,
+    A: Answer<T>,
 {
     // Encoded now: if the handler panics, the header is lost with it.
     let mut fallback = Output::default();
@@ -183,7 +187,7 @@ fn spawn<F, A>(
         match ended {
             Some(Ok((cx, answer))) => {
                 let mut reply = Output::default();
-                write_answer(&cx, &cx.header(), &answer, &mut reply);
+                write_answer::<T, A>(&cx, &cx.header(), &answer, &mut reply);
                 drop((cx, answer));
                 serving.finish(reply).await;
             }
@@ -260,7 +264,12 @@ pub(crate) fn write_status(
 }
 
 /// Writes what a handler answered.
-fn write_answer<A: Answer>(cx: &Context, header: &Header<'_>, answer: &Result<A, Status>, out: &mut Output) {
+fn write_answer<T, A: Answer<T>>(
+    cx: &Context,
+    header: &Header<'_>,
+    answer: &Result<T, Status>,
+    out: &mut Output,
+) {
     if header.kind.is_push() {
         if let Err(status) = answer {
             log_refused(cx.session().shared(), &header.uri, status);
@@ -268,7 +277,7 @@ fn write_answer<A: Answer>(cx: &Context, header: &Header<'_>, answer: &Result<A,
         return;
     }
     let failed = match answer {
-        Ok(value) => match write_value(cx, header, value, out) {
+        Ok(value) => match write_value::<T, A>(cx, header, value, out) {
             Ok(()) => return,
             Err(text) => Status::internal(format!("the reply could not be written: {text}")),
         },
@@ -278,24 +287,24 @@ fn write_answer<A: Answer>(cx: &Context, header: &Header<'_>, answer: &Result<A,
 }
 
 /// Writes what a handler answered and lets go of it: the user's code may panic in both.
-fn write_caught<A: Answer>(
+fn write_caught<T, A: Answer<T>>(
     cx: Context,
     header: &Header<'_>,
-    answer: Result<A, Status>,
+    answer: Result<T, Status>,
     out: &mut Output,
 ) -> Result<(), Box<Panic>> {
     let written = catch_unwind(AssertUnwindSafe(|| {
-        write_answer(&cx, header, &answer, out);
+        write_answer::<T, A>(&cx, header, &answer, out);
         drop(answer);
     }));
     buffer::give(cx.into_packet().into_buf());
     written
 }
 
-fn write_value<A: Answer>(
+fn write_value<T, A: Answer<T>>(
     cx: &Context,
     header: &Header<'_>,
-    value: &A,
+    value: &T,
     out: &mut Output,
 ) -> Result<(), String> {
     let settings = &cx.session().shared().settings;
@@ -306,7 +315,7 @@ fn write_value<A: Answer>(
         kind: Kind::REPLY,
         uri: (&*header.uri).into(),
         // A raw body goes as it is.
-        gzip: if value.raw().is_some() { 0 } else { header.gzip },
+        gzip: if A::raw(value).is_some() { 0 } else { header.gzip },
         code: Code::OK.number(),
         status: "OK".into(),
     };
@@ -316,11 +325,11 @@ fn write_value<A: Answer>(
         out.owe(out.len() - before);
         written.map_err(|error| error.to_string())
     };
-    if let Some(raw) = value.raw() {
+    if let Some(raw) = A::raw(value) {
         return write(Body::Raw(raw), out);
     }
     let mut payload = buffer::take();
-    let Some(codec) = value.encode(cx.codec(), &mut payload)? else {
+    let Some(codec) = A::encode(value, cx.codec(), &mut payload)? else {
         buffer::give(payload);
         return write(Body::None, out);
     };
@@ -342,36 +351,42 @@ fn write_value<A: Answer>(
     written
 }
 
-/// The value of a typed handler, written with the codec that its pull came in.
-pub(crate) struct Typed<L, T>(pub(crate) T, pub(crate) std::marker::PhantomData<fn() -> L>);
+/// A value of a typed handler, written with the one of the codecs `L` that its pull came in.
+pub(crate) struct Typed<L>(PhantomData<L>);
 
-impl<L: EncodeAny<T>, T: Send + 'static> Answer for Typed<L, T> {
-    fn encode(&self, codec: u8, out: &mut Vec<u8>) -> Result<Option<u8>, String> {
+impl<L: EncodeAny<T>, T: 'static> Answer<T> for Typed<L> {
+    fn encode(value: &T, codec: u8, out: &mut Vec<u8>) -> Result<Option<u8>, String> {
         // A handler that returns nothing answers with no body.
         if TypeId::of::<T>() == TypeId::of::<()>() {
             return Ok(None);
         }
         let codec = if L::IDS.contains(&codec) { codec } else { <L as CodecList>::First::ID };
-        L::encode(codec, &self.0, out).map_err(|error| error.to_string())?;
+        L::encode(codec, value, out).map_err(|error| error.to_string())?;
         Ok(Some(codec))
     }
 }
 
-impl Answer for ReplyBody {
-    fn encode(&self, _: u8, out: &mut Vec<u8>) -> Result<Option<u8>, String> {
-        Ok(self.encoded().map(|(codec, payload)| {
+/// A body that the handler chose itself.
+pub(crate) struct Chosen;
+
+impl Answer<ReplyBody> for Chosen {
+    fn encode(value: &ReplyBody, _: u8, out: &mut Vec<u8>) -> Result<Option<u8>, String> {
+        Ok(value.encoded().map(|(codec, payload)| {
             out.extend_from_slice(payload);
             codec
         }))
     }
 
-    fn raw(&self) -> Option<&[u8]> {
-        self.as_raw()
+    fn raw(value: &ReplyBody) -> Option<&[u8]> {
+        value.as_raw()
     }
 }
 
-impl Answer for () {
-    fn encode(&self, _: u8, _: &mut Vec<u8>) -> Result<Option<u8>, String> {
+/// Nothing, as of a push.
+pub(crate) struct Nothing;
+
+impl Answer<()> for Nothing {
+    fn encode((): &(), _: u8, _: &mut Vec<u8>) -> Result<Option<u8>, String> {
         Ok(None)
     }
 }

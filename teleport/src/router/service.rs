@@ -1,10 +1,9 @@
 //! What `#[teleport::service]` implements and calls to register a service.
 
 use std::future::Future;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::handler::{Answer, FutureHandler, Handler, Typed};
+use super::handler::{FutureHandler, Handler, Nothing, Typed};
 use crate::codec::{DecodeAny, EncodeAny};
 use crate::context::Context;
 use crate::method::Method;
@@ -44,7 +43,7 @@ impl Routes {
         H: Fn(Context) -> F + Send + Sync + 'static,
         F: Future<Output = (Context, Result<T, Status>)> + Send + 'static,
     {
-        self.pulls.push(registration::<M>(typed::<M::Codecs, T, H, F>(handler)));
+        self.pulls.push(registration::<M>(Arc::new(FutureHandler::<H, F, Typed<M::Codecs>>::new(handler))));
     }
 
     /// Registers the handler of the push `M`.
@@ -55,35 +54,8 @@ impl Routes {
         H: Fn(Context) -> F + Send + Sync + 'static,
         F: Future<Output = (Context, Result<(), Status>)> + Send + 'static,
     {
-        self.pushes.push(registration::<M>(untyped(handler)));
+        self.pushes.push(registration::<M>(Arc::new(FutureHandler::<H, F, Nothing>::new(handler))));
     }
-}
-
-/// A handler whose value is written with one of the codecs `L`.
-pub(super) fn typed<L, T, H, F>(make: H) -> Arc<dyn Handler>
-where
-    L: EncodeAny<T>,
-    T: Send + 'static,
-    H: Fn(Context) -> F + Send + Sync + 'static,
-    F: Future<Output = (Context, Result<T, Status>)> + Send + 'static,
-{
-    untyped(move |cx| {
-        let future = make(cx);
-        async move {
-            let (cx, value) = future.await;
-            (cx, value.map(|value| Typed::<L, T>(value, PhantomData)))
-        }
-    })
-}
-
-/// A handler whose value knows how it is written.
-pub(super) fn untyped<A, H, F>(make: H) -> Arc<dyn Handler>
-where
-    A: Answer,
-    H: Fn(Context) -> F + Send + Sync + 'static,
-    F: Future<Output = (Context, Result<A, Status>)> + Send + 'static,
-{
-    Arc::new(FutureHandler::new(make))
 }
 
 fn registration<M: Method>(handler: Arc<dyn Handler>) -> Registration {
