@@ -29,7 +29,7 @@ impl<'de, T: Deserialize<'de>> Decode<'de, T> for Bincode {
         let bytes = input.bytes();
         bincode::DefaultOptions::new()
             .with_limit(bytes.len() as u64)
-            .deserialize_seed(GuardSeed::new(&Bounds::new(input)), bytes)
+            .deserialize_seed(GuardSeed::new(&Bounds::new(input).counted_ahead()), bytes)
             .map_err(failed)
     }
 }

@@ -26,6 +26,9 @@ pub(super) struct Bounds<'de> {
     levels: Cell<u32>,
     elements: Cell<u64>,
     max_depth: u32,
+    /// The deserializer tells beforehand how many elements a sequence or map has, and keeps to it: they are counted
+    /// together, and not one by one.
+    counted_ahead: bool,
     /// Where the next text is kept.
     scratch: Cell<&'de Scratch>,
 }
@@ -37,8 +40,15 @@ impl<'de> Bounds<'de> {
             levels: Cell::new(max_depth),
             elements: Cell::new(FREE_ELEMENTS.saturating_add(input.bytes().len() as u64)),
             max_depth,
+            counted_ahead: false,
             scratch: Cell::new(input.scratch()),
         }
+    }
+
+    /// For a deserializer that tells how many elements there are.
+    pub(super) fn counted_ahead(mut self) -> Self {
+        self.counted_ahead = true;
+        self
     }
 
     fn keep(&self, value: Kept) -> &'de Kept {
@@ -59,8 +69,8 @@ impl<'de> Bounds<'de> {
     }
 
     #[inline]
-    fn element<E: Error>(&self) -> Result<(), E> {
-        let Some(left) = self.elements.get().checked_sub(1) else {
+    fn count<E: Error>(&self, elements: u64) -> Result<(), E> {
+        let Some(left) = self.elements.get().checked_sub(elements) else {
             return Err(E::custom("there are more elements than the bytes of the body could hold"));
         };
         self.elements.set(left);
@@ -127,6 +137,19 @@ impl<'g, 'de, X> Guarded<'g, 'de, X> {
     #[inline]
     fn with<Y>(&self, inner: Y) -> Guarded<'g, 'de, Y> {
         self.asking(inner, Asked::Value)
+    }
+
+    /// Counts the elements of a sequence or map together, where the deserializer has told how many there are; what is
+    /// then left to ask for.
+    #[inline]
+    fn ahead<E: Error>(&self, elements: Option<usize>) -> Result<Asked, E> {
+        match elements {
+            Some(elements) if self.bounds.counted_ahead && self.asked != Asked::Fixed => {
+                self.bounds.count(elements as u64)?;
+                Ok(Asked::Fixed)
+            }
+            _ => Ok(self.asked),
+        }
     }
 
     #[inline]
@@ -284,13 +307,15 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, 'de, V> {
         if self.asked == Asked::Bytes {
             return self.visit_byte_seq(seq);
         }
-        let seq = self.asking(seq, self.asked);
+        let asked = self.ahead(seq.size_hint())?;
+        let seq = self.asking(seq, asked);
         self.bounds.nested(|| self.inner.visit_seq(seq))
     }
 
     #[inline]
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
-        let map = self.with(map);
+        let asked = self.ahead(map.size_hint())?;
+        let map = self.asking(map, asked);
         self.bounds.nested(|| self.inner.visit_map(map))
     }
 
@@ -347,7 +372,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Guarded<'_, 'de, A> {
         let seed = self.with(seed);
         let element = self.inner.next_element_seed(seed)?;
         if element.is_some() && self.asked != Asked::Fixed {
-            self.bounds.element()?;
+            self.bounds.count(1)?;
         }
         Ok(element)
     }
@@ -365,8 +390,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Guarded<'_, 'de, A> {
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
         let seed = self.with(seed);
         let key = self.inner.next_key_seed(seed)?;
-        if key.is_some() {
-            self.bounds.element()?;
+        if key.is_some() && self.asked != Asked::Fixed {
+            self.bounds.count(1)?;
         }
         Ok(key)
     }
