@@ -97,6 +97,13 @@ use proc_macro2::TokenStream;
 /// # Ok(()) }
 /// ```
 ///
+/// # Where a method runs
+///
+/// It is begun in the task that reads the session, in the order in which calls came: most are ready at once, and a task
+/// for each would cost more than they do. One that has to wait goes on in a task of its own, so it holds up nobody. One
+/// that computes for long, or blocks, holds up its session while it does: hand such work to
+/// `tokio::task::spawn_blocking`, or begin with `tokio::task::yield_now().await`, from where on it has a task.
+///
 /// # What travels
 ///
 /// Types in JSON and bincode derive both `serde::Serialize` and `serde::Deserialize`, arguments and replies alike, as

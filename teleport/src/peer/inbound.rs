@@ -246,7 +246,7 @@ impl Dispatch {
             Err(error) => refuse(Status::bad_request(error.to_string()), out),
             Ok(None) => refuse(not_found(header), out),
             Ok(Some(handler)) => {
-                let inbound = Inbound { session, packet: packet(), header, header_codec, in_place: true };
+                let inbound = Inbound { session, packet: packet(), header, header_codec };
                 self.spawned |= handler.start(inbound, out) == Started::Spawned;
             }
         }

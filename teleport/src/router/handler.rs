@@ -45,8 +45,6 @@ pub(crate) struct Inbound<'a> {
     /// The packet's header once more, which outlives the packet where the handler panics.
     pub(crate) header: &'a Header<'a>,
     pub(crate) header_codec: u8,
-    /// Whether to poll the handler in place first.
-    pub(crate) in_place: bool,
 }
 
 /// How the value `T` that a handler answers with is written as a body.
@@ -82,7 +80,7 @@ where
     A: Answer<T>,
 {
     fn start(&self, inbound: Inbound<'_>, out: &mut Output) -> Started {
-        let Inbound { session, mut packet, header, header_codec, in_place } = inbound;
+        let Inbound { session, mut packet, header, header_codec } = inbound;
         let limits = &session.shared().settings.decode;
         // The reply is compressed at this level too: one that nobody knows is refused before the handler runs.
         let level = gzip::check_level(packet.gzip());
@@ -102,38 +100,30 @@ where
         };
         let mut slot = self.idle.lock().pop().unwrap_or_else(|| Box::pin(None));
         slot.set(Some(future));
-        if in_place {
-            // A handler that has to wait is polled again at once by its task, so this waker need not wake.
-            let polled = poll_caught(&mut slot, &mut TaskContext::from_waker(Waker::noop()));
-            if polled.is_ready() {
-                // What the handler sent before it answered goes out before its answer.
-                session.shared().move_calls(out);
-            }
-            match polled {
-                Poll::Pending => {}
-                Poll::Ready(Ok((cx, answer))) => {
-                    let before = out.len();
-                    if let Err(panic) = write_caught::<T, A>(cx, header, answer, out) {
-                        log_panic(&header.uri, &*panic);
-                        if out.len() == before {
-                            write_status(
-                                session.shared(),
-                                header,
-                                header_codec,
-                                &no_answer(&header.uri),
-                                out,
-                            );
-                        }
+        // A handler that has to wait is polled again at once by its task, so this waker need not wake.
+        let polled = poll_caught(&mut slot, &mut TaskContext::from_waker(Waker::noop()));
+        if polled.is_ready() {
+            // What the handler sent before it answered goes out before its answer.
+            session.shared().move_calls(out);
+        }
+        match polled {
+            Poll::Pending => {}
+            Poll::Ready(Ok((cx, answer))) => {
+                let before = out.len();
+                if let Err(panic) = write_caught::<T, A>(cx, header, answer, out) {
+                    log_panic(&header.uri, &*panic);
+                    if out.len() == before {
+                        write_status(session.shared(), header, header_codec, &no_answer(&header.uri), out);
                     }
-                    self.keep(slot);
-                    return Started::Ended;
                 }
-                Poll::Ready(Err(panic)) => {
-                    panicked(session, header, header_codec, &*panic, out);
-                    // What is left of the future may panic once more when it is dropped.
-                    let _ = catch_unwind(AssertUnwindSafe(|| drop(slot)));
-                    return Started::Ended;
-                }
+                self.keep(slot);
+                return Started::Ended;
+            }
+            Poll::Ready(Err(panic)) => {
+                panicked(session, header, header_codec, &*panic, out);
+                // What is left of the future may panic once more when it is dropped.
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(slot)));
+                return Started::Ended;
             }
         }
         spawn::<F, T, A>(session.clone(), header, header_codec, bytes, slot);
