@@ -105,8 +105,10 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn vectors() -> Vec<Vector> {
-    let path =
-        std::env::var_os("TELEPORT_WIRE_VECTORS").map_or_else(|| fixture("go-v2.0.jsonl.gz"), PathBuf::from);
+    // A relative path is seen from the root of the workspace, where the command is typed.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let path = std::env::var_os("TELEPORT_WIRE_VECTORS")
+        .map_or_else(|| fixture("go-v2.0.jsonl.gz"), |path| root.join(path));
     let vectors = read_lines(&path);
     assert!(!vectors.is_empty(), "{} has no vectors", path.display());
     vectors
