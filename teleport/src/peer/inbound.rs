@@ -1,5 +1,6 @@
 //! What happens with each packet that arrives.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
@@ -10,6 +11,12 @@ use crate::session::{Ended, Handle, Session, Shared};
 use crate::socket::{Arrival, Flow, Output};
 use crate::status::{Code, Status};
 use crate::wire::{Header, Packet, PacketRef, ProtobufHeader, SuccessHead, WireError};
+
+thread_local! {
+    // Where the replies of one read and their callers are gathered; a session keeps nothing of it.
+    static REPLIES: Cell<Vec<(u64, Ended)>> = const { Cell::new(Vec::new()) };
+    static CALLERS: Cell<Vec<Waker>> = const { Cell::new(Vec::new()) };
+}
 
 /// What a packet that waits costs beside its bytes.
 const PARKED: usize = 256;
@@ -26,9 +33,8 @@ pub(super) struct Dispatch {
     router: Arc<Router>,
     /// The session, while packets of one read are handled.
     session: Option<Session>,
-    /// Replies that came in this read, by the ids of their pulls, and then their callers.
+    /// Replies that came in this read, by the ids of their pulls.
     replies: Vec<(u64, Ended)>,
-    woken: Vec<Waker>,
     reading: bool,
     /// Pulls and pushes that wait, in order, and what they cost.
     parked: VecDeque<Packet>,
@@ -49,7 +55,6 @@ impl Dispatch {
             router,
             session: None,
             replies: Vec::new(),
-            woken: Vec::new(),
             reading: true,
             parked: VecDeque::new(),
             parked_bytes: 0,
@@ -75,7 +80,7 @@ impl Dispatch {
             return false;
         }
         let mut any = false;
-        self.begin();
+        self.session = Session::upgrade(&self.handle);
         while self.can_resume(out) {
             let Some(packet) = self.parked.pop_front() else { break };
             self.parked_bytes -= PARKED + packet.len();
@@ -107,21 +112,23 @@ impl Dispatch {
     /// Begins with the packets of one read.
     pub(super) fn begin(&mut self) {
         self.session = Session::upgrade(&self.handle);
+        self.replies = REPLIES.take();
     }
 
     /// Ends what [`begin`](Self::begin) began: hands the replies that came to their callers, and wakes these; how many
     /// there were.
     pub(super) fn end(&mut self) -> usize {
         self.session = None;
-        if self.replies.is_empty() {
-            return 0;
+        let (mut replies, mut callers) = (std::mem::take(&mut self.replies), CALLERS.take());
+        if !replies.is_empty() {
+            let mut machine = self.shared.machine();
+            // One that gave up leaves a late reply to nobody.
+            callers.extend(replies.drain(..).filter_map(|(id, ended)| machine.end_pull(id, ended)));
         }
-        let mut machine = self.shared.machine();
-        // One that gave up leaves a late reply to nobody.
-        self.woken.extend(self.replies.drain(..).filter_map(|(id, ended)| machine.end_pull(id, ended)));
-        drop(machine);
-        let count = self.woken.len();
-        self.woken.drain(..).for_each(Waker::wake);
+        let count = callers.len();
+        callers.drain(..).for_each(Waker::wake);
+        REPLIES.set(replies);
+        CALLERS.set(callers);
         count
     }
 
