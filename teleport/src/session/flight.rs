@@ -119,12 +119,16 @@ impl<'a> Departure<'a> {
 }
 
 impl Timeout {
+    fn duration(self, session: &Session) -> Option<Duration> {
+        match self {
+            Timeout::Default => session.shared().settings.timeouts.pull,
+            Timeout::Never => None,
+            Timeout::After(after) => Some(after),
+        }
+    }
+
     fn deadline(self, session: &Session) -> Deadline {
-        let after = match self {
-            Timeout::Default => session.shared().settings.timeouts.pull?,
-            Timeout::Never => return None,
-            Timeout::After(after) => after,
-        };
+        let after = self.duration(session)?;
         // A time too far off to be counted is none.
         Some((now().checked_add(after)?, after))
     }
@@ -163,7 +167,7 @@ impl<'a> PullFlight<'a> {
         let result = match &mut self.progress {
             Progress::Departing(departure) => {
                 let start: Start<'_> = &mut |machine, outgoing, deadline, waker| {
-                    let id = machine.start_pull(&shared.settings, outgoing, deadline, waker)?;
+                    let id = machine.start_pull(&shared.settings, outgoing, deadline.map(|(at, _)| at), waker)?;
                     shared.write_in_place(machine);
                     Ok(id)
                 };
@@ -181,7 +185,7 @@ impl<'a> PullFlight<'a> {
                 });
                 let Some(ended) = ended else { return Poll::Pending };
                 shared.tell_of(room);
-                self.outcome(ended)
+                self.outcome(ended, request.timeout)
             }
             Progress::Ended => panic!("a call was polled after it had ended"),
         };
@@ -190,7 +194,7 @@ impl<'a> PullFlight<'a> {
         Poll::Ready(result.map_err(|error| error.with_uri(&request.uri).with_peer(session.remote_addr())))
     }
 
-    fn outcome(&self, ended: Ended) -> Result<Packet> {
+    fn outcome(&self, ended: Ended, timeout: Timeout) -> Result<Packet> {
         match ended {
             Ended::Reply(packet) if Code::from(packet.code()).is_ok() => Ok(packet),
             Ended::Reply(packet) => {
@@ -205,7 +209,8 @@ impl<'a> PullFlight<'a> {
                 );
                 Err(Error::limit(text).with_delivery(Delivery::Answered))
             }
-            Ended::Timeout(after) => {
+            Ended::Timeout => {
+                let after = timeout.duration(self.session).unwrap_or_default();
                 Err(Error::new(Kind::Timeout(after)).with_delivery(Delivery::Unanswered))
             }
             Ended::Closed(closed) => {

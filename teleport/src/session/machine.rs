@@ -12,7 +12,7 @@
 //! about to look anyway, else a wake-up of the driver. A call that is alone may write in place instead.
 
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::pending::{Ended, Pending};
 use super::settings::Settings;
@@ -122,7 +122,7 @@ impl Machine {
         &mut self,
         settings: &Settings,
         pull: Outgoing<'_>,
-        deadline: Option<(Instant, Duration)>,
+        deadline: Option<Instant>,
         waker: &Waker,
     ) -> Result<u64, Refused> {
         self.admit(settings)?;
@@ -137,7 +137,7 @@ impl Machine {
         self.arm();
         // Its reply has to be read, whatever held the reader back.
         self.tell_state |= std::mem::take(&mut self.reader_paused);
-        if let Some((at, _)) = deadline {
+        if let Some(at) = deadline {
             self.call_at(at);
         }
         Ok(id)

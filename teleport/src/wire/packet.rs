@@ -96,10 +96,10 @@ pub fn read<'a>(
 #[derive(Clone, Debug)]
 pub struct Packet {
     buf: Vec<u8>,
+    body: Range<usize>,
     id: Id,
     uri: Span,
     status: Span,
-    body: Span,
     kind: Kind,
     gzip: i32,
     code: i32,
@@ -112,16 +112,26 @@ enum Id {
     Text(Span),
 }
 
-/// A range of the buffer.
+/// Where in the buffer a text of the header stands. Packets are moved by value and kept in tables, so each is small.
 #[derive(Clone, Copy, Debug)]
 struct Span {
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
 }
 
-impl From<Span> for Range<usize> {
-    fn from(span: Span) -> Self {
-        span.start..span.end
+impl Span {
+    const NONE: Span = Span { start: 0, end: 0 };
+
+    /// Nothing where it does not fit, which only a limit of 4 GiB could allow.
+    fn new(start: usize, end: usize) -> Self {
+        match (u32::try_from(start), u32::try_from(end)) {
+            (Ok(start), Ok(end)) => Span { start, end },
+            _ => Span::NONE,
+        }
+    }
+
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
     }
 }
 
@@ -142,7 +152,7 @@ impl Packet {
             span_in(&buf, text.as_bytes()).unwrap_or_else(|| {
                 let start = end + unescaped.len();
                 unescaped.push_str(text);
-                Span { start, end: start + text.len() }
+                Span::new(start, start + text.len())
             })
         };
         let PacketRef { header, header_codec, body } = &packet;
@@ -152,10 +162,10 @@ impl Packet {
         };
         let (uri, status) = (place(&header.uri), place(&header.status));
         // The body is the packet's last part.
-        let body = Span { start: length - body.0.len(), end: length };
+        let body = length - body.0.len()..length;
         let (kind, gzip, code, header_codec) = (header.kind, header.gzip, header.code, *header_codec);
         buf.extend_from_slice(unescaped.as_bytes());
-        Ok(Packet { buf, id, uri, status, body, kind, gzip, code, header_codec })
+        Ok(Packet { buf, body, id, uri, status, kind, gzip, code, header_codec })
     }
 
     /// A successful reply, of which the texts are not kept; its body is copied into `buf`, whose content is forgotten.
@@ -163,13 +173,12 @@ impl Packet {
     pub(crate) fn success(head: SuccessHead, header_codec: u8, body: &[u8], mut buf: Vec<u8>) -> Packet {
         buf.clear();
         buf.extend_from_slice(body);
-        let none = Span { start: 0, end: 0 };
         Packet {
-            body: Span { start: 0, end: buf.len() },
+            body: 0..buf.len(),
             buf,
             id: Id::Sequence(head.id),
-            uri: none,
-            status: none,
+            uri: Span::NONE,
+            status: Span::NONE,
             kind: Kind::REPLY,
             gzip: head.gzip,
             code: Code::OK.number(),
@@ -185,21 +194,21 @@ impl Packet {
         let mut put = |bytes: &[u8]| {
             let start = buf.len();
             buf.extend_from_slice(bytes);
-            Span { start, end: buf.len() }
+            start..buf.len()
         };
+        let span = |range: Range<usize>| Span::new(range.start, range.end);
         let header = &packet.header;
         let id = match &header.id {
             PacketId::Sequence(number) => Id::Sequence(*number),
-            PacketId::Text(text) => Id::Text(put(text.as_bytes())),
+            PacketId::Text(text) => Id::Text(span(put(text.as_bytes()))),
         };
-        let (uri, status, body) =
-            (put(header.uri.as_bytes()), put(header.status.as_bytes()), put(packet.body.as_bytes()));
+        let (uri, status) = (span(put(header.uri.as_bytes())), span(put(header.status.as_bytes())));
         Packet {
+            body: put(packet.body.as_bytes()),
             buf,
             id,
             uri,
             status,
-            body,
             kind: header.kind,
             gzip: header.gzip,
             code: header.code,
@@ -255,7 +264,7 @@ impl Packet {
     /// The body.
     #[must_use]
     pub fn body(&self) -> RawBody<'_> {
-        RawBody(&self.buf[Range::from(self.body)])
+        RawBody(&self.buf[self.body.clone()])
     }
 
     /// The whole header.
@@ -279,7 +288,7 @@ impl Packet {
         let start = self.buf.len();
         self.buf.push(codec);
         self.buf.extend_from_slice(payload);
-        self.body = Span { start, end: self.buf.len() };
+        self.body = start..self.buf.len();
     }
 
     /// Bytes that it holds.
@@ -297,18 +306,18 @@ impl Packet {
 
     fn text(&self, span: Span) -> &str {
         // It was a `str` when it was put there.
-        std::str::from_utf8(&self.buf[Range::from(span)]).unwrap_or_default()
+        std::str::from_utf8(&self.buf[span.range()]).unwrap_or_default()
     }
 }
 
 /// Where `part` stands in `whole`, if it is a slice of it.
 fn span_in(whole: &[u8], part: &[u8]) -> Option<Span> {
     if part.is_empty() {
-        return Some(Span { start: 0, end: 0 });
+        return Some(Span::NONE);
     }
     let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
     let end = start + part.len();
-    (end <= whole.len()).then_some(Span { start, end })
+    (end <= whole.len()).then(|| Span::new(start, end))
 }
 
 #[cfg(test)]

@@ -196,7 +196,7 @@ fn a_deadline_ends_its_pull_and_no_other() {
     assert_eq!(rung_at(30), (None, [0, 0, 0]));
     assert!(machine.end_pull(1, Ended::Oversized(0)).is_none(), "a late reply is nobody's");
     for (id, how) in
-        [(0, "timeout after 5s"), (1, "timeout after 2s"), (2, "timeout after 9s"), (3, "waiting")]
+        [(0, "timeout"), (1, "timeout"), (2, "timeout"), (3, "waiting")]
     {
         assert_eq!(ended(&mut machine, id), how);
     }

@@ -122,13 +122,12 @@ fn ended(machine: &mut Machine, id: u64) -> String {
         None => "waiting".into(),
         Some(Ended::Reply(packet)) => format!("reply of {}", packet.uri()),
         Some(Ended::Oversized(bytes)) => format!("oversized {bytes}"),
-        Some(Ended::Timeout(after)) => format!("timeout after {after:?}"),
+        Some(Ended::Timeout) => "timeout".into(),
         Some(Ended::Closed(closed)) => format!("closed: {}", closed.reason),
     }
 }
 
-/// A time so many seconds from `start`, and how long that is.
-fn deadline(start: Instant, seconds: u64) -> Option<(Instant, Duration)> {
-    let after = Duration::from_secs(seconds);
-    Some((start + after, after))
+/// A time so many seconds from `start`.
+fn deadline(start: Instant, seconds: u64) -> Option<Instant> {
+    Some(start + Duration::from_secs(seconds))
 }
