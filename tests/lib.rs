@@ -57,13 +57,19 @@ impl<S: AsyncRead + Unpin> RawPeer<S> {
     /// The next packet, or `None` at the end of the connection.
     pub async fn try_receive(&mut self) -> Option<Packet> {
         let (codecs, limits) = (HeaderCodecs::default(), Limits::default().with_max_body(u32::MAX));
+        let frame = self.try_receive_frame().await?;
+        Some(Packet::from_frame(frame, &codecs, &limits).expect("a whole packet"))
+    }
+
+    /// The bytes of the next packet, or `None` at the end of the connection.
+    pub async fn try_receive_frame(&mut self) -> Option<Vec<u8>> {
+        let (codecs, limits) = (HeaderCodecs::default(), Limits::default().with_max_body(u32::MAX));
         loop {
             if let Some((_, length)) =
                 wire::read(&self.received, &codecs, &limits).expect("the peer sends packets")
             {
                 let rest = self.received.split_off(length);
-                let frame = std::mem::replace(&mut self.received, rest);
-                return Some(Packet::from_frame(frame, &codecs, &limits).expect("a whole packet"));
+                return Some(std::mem::replace(&mut self.received, rest));
             }
             match self.stream.read_buf(&mut self.received).await {
                 Ok(0) | Err(_) => return None,

@@ -352,7 +352,7 @@ impl HeaderCodec for Lines {
         "lines"
     }
     fn encode(&self, header: &Header<'_>, out: &mut Vec<u8>) -> Result<(), WireError> {
-        let Header { id, kind, uri, gzip, code, status } = header;
+        let Header { id, kind, uri, gzip, code, status, .. } = header;
         let kind = kind.number();
         out.extend_from_slice(format!("{id}\n{kind}\n{uri}\n{gzip}\n{code}\n{status}").as_bytes());
         Ok(())
@@ -364,12 +364,10 @@ impl HeaderCodec for Lines {
         let [id, kind, uri, gzip, code, status] = lines[..] else { return Err(bad()) };
         let number = |text: &str| text.parse().map_err(|_| bad());
         Ok(Header {
-            id: PacketId::Text(id.into()),
-            kind: Kind::new(number(kind)?),
-            uri: uri.into(),
             gzip: number(gzip)?,
             code: number(code)?,
             status: status.into(),
+            ..Header::new(PacketId::Text(id.into()), Kind::new(number(kind)?), uri)
         })
     }
 }

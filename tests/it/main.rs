@@ -3,6 +3,7 @@
 mod codecs;
 mod dynamic;
 mod layers;
+mod parts;
 mod peer;
 mod pressure;
 mod raw;

@@ -15,7 +15,7 @@ use crate::router::{ReplyBody, Router, Service};
 use crate::session::{Headers, Limits, Settings, Timeouts};
 use crate::socket::TcpOptions;
 use crate::status::Status;
-use crate::wire::{HeaderCodec, IdFormat};
+use crate::wire::{Features, HeaderCodec, IdFormat};
 
 /// Collects what a [`Peer`] is to be: handlers, limits, timeouts, how headers are written.
 ///
@@ -171,6 +171,14 @@ impl PeerBuilder {
     /// their pull.
     pub fn id_format(mut self, format: IdFormat) -> Self {
         self.headers.id_format = format;
+        self
+    }
+
+    /// What this peer tells others that it understands beyond the specification, in its first packet. Default:
+    /// [`Features::ALL`]; a peer that knows nothing of it skips it. With [`Features::NONE`] every packet is one of the
+    /// specification.
+    pub fn features(mut self, features: Features) -> Self {
+        self.headers.features = features;
         self
     }
 

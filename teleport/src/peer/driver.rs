@@ -196,6 +196,8 @@ impl Driver {
                 if !more {
                     return self.writer.poll_flush(cx).map_err(|error| write_failed(&error));
                 }
+                // After what else there is, and not before that is known.
+                self.output.refill();
             }
             let writer = &self.writer;
             match ready!(self.output.with_slices(|slices| writer.poll_write(cx, slices))) {

@@ -10,7 +10,7 @@ use crate::router::{Inbound, Router, Started, write_status};
 use crate::session::{Ended, Handle, Session, Shared};
 use crate::socket::{Arrival, Flow, Output};
 use crate::status::{Code, Status};
-use crate::wire::{Header, Packet, PacketRef, ProtobufHeader, SuccessHead, WireError};
+use crate::wire::{self, Header, Packet, PacketRef, ProtobufHeader, SuccessHead, WireError};
 
 thread_local! {
     // Where the replies of one read and their callers are gathered; a session keeps nothing of it.
@@ -149,13 +149,18 @@ impl Dispatch {
                     return Ok(Flow::Continue);
                 }
                 let packet = PacketRef::from_parts(bytes, &parts, &self.shared.settings.headers.codecs)?;
+                self.shared.learn(packet.header.features);
                 self.packet(&packet.header, packet.header_codec, out, || {
                     Packet::copy_from(&packet, buffer::take())
                 });
             }
             Arrival::Owned(bytes) => {
                 let settings = &self.shared.settings;
-                let packet = Packet::from_frame(bytes, &settings.headers.codecs, &settings.wire)?;
+                let (codecs, limits) = (&settings.headers.codecs, &settings.wire);
+                if let Some((packet, _)) = wire::read(&bytes, codecs, limits)? {
+                    self.shared.learn(packet.header.features);
+                }
+                let packet = Packet::from_frame(bytes, codecs, limits)?;
                 let header = packet.header().into_owned();
                 let header_codec = packet.header_codec();
                 self.packet(&header, header_codec, out, || packet);
@@ -163,6 +168,7 @@ impl Dispatch {
             Arrival::Oversized { header_codec, header, body } => {
                 let shared = self.shared.clone();
                 let header = shared.settings.headers.codecs.decode(header_codec, header)?;
+                shared.learn(header.features);
                 self.oversized(&header, header_codec, body, out);
             }
         }

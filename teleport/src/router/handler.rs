@@ -14,10 +14,10 @@ use super::reply::ReplyBody;
 use crate::buffer;
 use crate::codec::{Codec, CodecList, EncodeAny, gzip};
 use crate::context::Context;
-use crate::session::{LARGE_BODY, Serving, Session, Shared, inflate};
+use crate::session::{LARGE_BODY, PARTED_BODY, Serving, Session, Shared, inflate};
 use crate::socket::Output;
 use crate::status::{Code, Status};
-use crate::wire::{self, Body, Header, Kind, Packet};
+use crate::wire::{self, Body, Features, Header, Kind, Packet};
 
 /// Futures of one handler kept for its next calls.
 const KEPT_FUTURES: usize = 64;
@@ -239,6 +239,7 @@ pub(crate) fn write_status(
         gzip: header.gzip,
         code: status.code().number(),
         status: status.text().into(),
+        features: shared.announcement(),
     };
     let codecs = &settings.headers.codecs;
     let before = out.len();
@@ -297,7 +298,8 @@ fn write_value<T, A: Answer<T>>(
     value: &T,
     out: &mut Output,
 ) -> Result<(), String> {
-    let settings = &cx.session().shared().settings;
+    let shared = cx.session().shared();
+    let settings = &shared.settings;
     let codecs = &settings.headers.codecs;
     let header_codec = cx.header_codec();
     let reply = Header {
@@ -308,6 +310,7 @@ fn write_value<T, A: Answer<T>>(
         gzip: if A::raw(value).is_some() { 0 } else { header.gzip },
         code: Code::OK.number(),
         status: "OK".into(),
+        features: shared.announcement(),
     };
     let write = |body: Body<'_>, out: &mut Output| {
         let before = out.len();
@@ -328,10 +331,19 @@ fn write_value<T, A: Answer<T>>(
         gzip::deflate(header.gzip, &payload, &mut compressed).map_err(|error| error.to_string())?;
         buffer::give(std::mem::replace(&mut payload, compressed));
     }
+    let write_head = |out: &mut Vec<u8>, length: usize| {
+        wire::write_head(out, codecs, header_codec, &reply, codec, length, &settings.wire)
+            .map_err(|error| error.to_string())
+    };
+    if payload.len() >= PARTED_BODY && shared.is_understood(Features::PARTS) {
+        let mut head = buffer::take();
+        write_head(&mut head, payload.len())?;
+        out.push_bulk(head, payload, true);
+        return Ok(());
+    }
     if payload.len() >= LARGE_BODY {
         let before = out.len();
-        wire::write_head(out.tail(), codecs, header_codec, &reply, codec, payload.len(), &settings.wire)
-            .map_err(|error| error.to_string())?;
+        write_head(out.tail(), payload.len())?;
         out.push_chunk(payload);
         out.owe(out.len() - before);
         return Ok(());

@@ -167,7 +167,8 @@ impl<'a> PullFlight<'a> {
         let result = match &mut self.progress {
             Progress::Departing(departure) => {
                 let start: Start<'_> = &mut |machine, outgoing, deadline, waker| {
-                    let id = machine.start_pull(&shared.settings, outgoing, deadline.map(|(at, _)| at), waker)?;
+                    let id =
+                        machine.start_pull(&shared.settings, outgoing, deadline.map(|(at, _)| at), waker)?;
                     shared.write_in_place(machine);
                     Ok(id)
                 };

@@ -17,17 +17,25 @@ use std::time::Instant;
 use super::pending::{Ended, Pending};
 use super::settings::Settings;
 use super::wait::{Need, Room};
+use crate::buffer;
 use crate::error::{Closed, Initiator};
 use crate::socket::Output;
-use crate::wire::{self, Body, Header, IdFormat, Kind, PacketId, WireError};
+use crate::wire::{self, Body, Features, Header, IdFormat, Kind, PacketId, WireError};
 
 /// A body of this size or more goes out from its own buffer; a smaller one is copied behind its header.
 pub(crate) const LARGE_BODY: usize = 16 * 1024;
+/// A pull or reply with a body of this size or more goes in parts, to a peer that reads them. Pushes don't: they keep
+/// their order.
+pub(crate) const PARTED_BODY: usize = 128 * 1024;
 
 pub(crate) struct Machine {
     state: State,
     pending: Pending,
     next_push: u64,
+    /// What this side understands is told to the other.
+    announced: bool,
+    /// What the other side has said that it understands.
+    remote: Features,
     output: Output,
     flush: Flush,
     /// Handlers that run in tasks of their own.
@@ -104,6 +112,8 @@ impl Machine {
             state: State::Open,
             pending: Pending::new(),
             next_push: 0,
+            announced: false,
+            remote: Features::NONE,
             output: Output::default(),
             flush: Flush::Idle,
             serving: 0,
@@ -151,6 +161,11 @@ impl Machine {
         self.next_push = id.wrapping_add(1);
         self.arm();
         Ok(())
+    }
+
+    /// Notes what the other side says that it understands.
+    pub(crate) fn learn(&mut self, features: Features) {
+        self.remote = self.remote | features;
     }
 
     /// What has to follow what was done since the last nudge.
@@ -297,14 +312,14 @@ impl Machine {
 
     /// Moves the output over to the driver, behind what it has; false where there is nothing to write.
     pub(crate) fn take_output(&mut self, into: &mut Output) -> bool {
-        into.append(&mut self.output);
+        into.take(&mut self.output);
         self.flush = if into.is_empty() { Flush::Idle } else { Flush::Writing };
         self.flush == Flush::Writing
     }
 
     /// Moves the output behind what is in `into`; what is armed stays so.
     pub(crate) fn move_output(&mut self, into: &mut Output) {
-        into.append(&mut self.output);
+        into.take(&mut self.output);
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
@@ -418,29 +433,41 @@ impl Machine {
             IdFormat::Sequence => PacketId::Sequence(id),
             _ => PacketId::Text(digits.format(id).into()),
         };
-        let header =
-            Header { id, kind, uri: packet.uri.into(), gzip: packet.gzip, code: 0, status: "".into() };
-        let tail = self.output.tail();
+        let mut header = Header::new(id, kind, packet.uri);
+        header.gzip = packet.gzip;
+        if !self.announced {
+            header.features = headers.features;
+        }
+        let write_head = |out: &mut Vec<u8>, codec: u8, payload: &[u8]| {
+            let length = payload.len();
+            wire::write_head(out, &headers.codecs, headers.codec, &header, codec, length, &settings.wire)
+        };
         match packet.body {
+            Some((codec, payload))
+                if payload.len() >= PARTED_BODY
+                    && kind.is_pull()
+                    && self.remote.contains(Features::PARTS) =>
+            {
+                let mut head = buffer::take();
+                write_head(&mut head, codec, payload)?;
+                self.output.push_bulk(head, std::mem::take(payload), false);
+            }
             Some((codec, payload)) if payload.len() >= LARGE_BODY => {
-                wire::write_head(
-                    tail,
-                    &headers.codecs,
-                    headers.codec,
-                    &header,
-                    codec,
-                    payload.len(),
-                    &settings.wire,
-                )?;
+                write_head(self.output.tail(), codec, payload)?;
                 self.output.push_chunk(std::mem::take(payload));
-                Ok(())
             }
             Some((codec, payload)) => {
                 let body = Body::Payload { codec, payload };
-                wire::write(tail, &headers.codecs, headers.codec, &header, body, &settings.wire)
+                let tail = self.output.tail();
+                wire::write(tail, &headers.codecs, headers.codec, &header, body, &settings.wire)?;
             }
-            None => wire::write(tail, &headers.codecs, headers.codec, &header, Body::None, &settings.wire),
+            None => {
+                let tail = self.output.tail();
+                wire::write(tail, &headers.codecs, headers.codec, &header, Body::None, &settings.wire)?;
+            }
         }
+        self.announced = true;
+        Ok(())
     }
 }
 

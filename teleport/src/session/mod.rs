@@ -12,7 +12,7 @@ mod wait;
 pub(crate) use flight::{EncodedBody, PullFlight, PushFlight, Request, Timeout, inflate};
 pub use handle::Session;
 pub(crate) use handle::{Handle, IdRegistry};
-pub(crate) use machine::LARGE_BODY;
+pub(crate) use machine::{LARGE_BODY, PARTED_BODY};
 pub(crate) use pending::Ended;
 pub(crate) use serving::Serving;
 pub(crate) use settings::{Headers, Settings};

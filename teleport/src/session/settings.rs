@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::codec::DecodeLimits;
-use crate::wire::{self, HeaderCodecs, IdFormat};
+use crate::wire::{self, Features, HeaderCodecs, IdFormat};
 
 /// Bounds on what one session takes from its peer and holds for it.
 ///
@@ -176,11 +176,18 @@ pub(crate) struct Headers {
     pub(crate) codec: u8,
     pub(crate) codecs: HeaderCodecs,
     pub(crate) id_format: IdFormat,
+    /// What this side announces that it understands.
+    pub(crate) features: Features,
 }
 
 impl Default for Headers {
     fn default() -> Self {
-        Headers { codec: b'p', codecs: HeaderCodecs::default(), id_format: IdFormat::default() }
+        Headers {
+            codec: b'p',
+            codecs: HeaderCodecs::default(),
+            id_format: IdFormat::default(),
+            features: Features::ALL,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the driver of a session and its callers share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use super::settings::Settings;
 use super::wait::{Need, Room};
 use crate::error::Closed;
 use crate::socket::{Address, Output, Writer};
+use crate::wire::Features;
 
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -32,6 +33,10 @@ pub(crate) struct Shared {
     queued: AtomicBool,
     /// The machine is no longer open.
     ending: AtomicBool,
+    /// A reply has told the other side what this one understands.
+    announced: AtomicBool,
+    /// What the other side understands, as in the machine.
+    understood: AtomicU32,
     /// Pushes of the other side that nobody took.
     pub(crate) refused: AtomicU64,
     /// Ends the handlers that run in tasks, where the session is aborted.
@@ -55,6 +60,8 @@ impl Shared {
             over: CancellationToken::new(),
             queued: AtomicBool::new(false),
             ending: AtomicBool::new(false),
+            announced: AtomicBool::new(false),
+            understood: AtomicU32::new(0),
             refused: AtomicU64::new(0),
             cancel: CancellationToken::new(),
         }
@@ -117,6 +124,27 @@ impl Shared {
     /// Whether the session is no longer open; the machine says the same, and costs its lock.
     pub(crate) fn is_ending(&self) -> bool {
         self.ending.load(Ordering::Acquire)
+    }
+
+    /// What a reply is to announce: what this side understands, in the first one.
+    pub(crate) fn announcement(&self) -> Features {
+        if self.announced.load(Ordering::Relaxed) || self.announced.swap(true, Ordering::Relaxed) {
+            return Features::NONE;
+        }
+        self.settings.headers.features
+    }
+
+    /// Notes what the other side announces.
+    pub(crate) fn learn(&self, features: Features) {
+        if !features.is_none() {
+            self.understood.fetch_or(features.bits(), Ordering::Relaxed);
+            self.machine().learn(features);
+        }
+    }
+
+    /// Whether the other side understands all of `features`.
+    pub(crate) fn is_understood(&self, features: Features) -> bool {
+        Features::new(self.understood.load(Ordering::Relaxed)).contains(features)
     }
 
     /// Lets go of the connection, so that handles of a session that is over don't keep it open.

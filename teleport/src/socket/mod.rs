@@ -1,8 +1,10 @@
 //! Connections as bytes, and packets read from and written to them.
 
 mod address;
+mod bulk;
 mod connection;
 mod output;
+mod parts;
 mod reader;
 mod tcp;
 #[cfg(unix)]

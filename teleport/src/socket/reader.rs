@@ -12,15 +12,18 @@ use bytes::BufMut;
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 
+use super::parts::{Parted, Parts};
 use crate::buffer;
-use crate::wire::{self, Frame, FrameParts, Limits, WireError};
+use crate::wire::{self, Frame, FrameParts, Limits, PART_HEAD, WireError, read_part_head};
 
 /// Bytes read at once. 64 KiB holds a thousand small packets; more did not make reading faster.
 const SCRATCH: usize = 64 * 1024;
 /// A packet that misses more than this is read into its own buffer: a copy would cost more than a read.
 const DIRECT: usize = SCRATCH / 2;
 /// Room made for a packet before its bytes come. A length field alone reserves no more than this.
-const RESERVE: usize = 1024 * 1024;
+pub(super) const RESERVE: usize = 1024 * 1024;
+/// Bytes read at once between two parts of a packet: some small packets.
+const BETWEEN_PARTS: usize = 4 * 1024;
 
 /// Reads packets from the bytes of a connection.
 pub(crate) struct PacketReader {
@@ -33,6 +36,7 @@ pub(crate) struct PacketReader {
     held: Vec<u8>,
     /// Bytes still to come of a body that is over the limit.
     skip: u64,
+    parts: Parts,
 }
 
 /// What the reader hands on.
@@ -85,7 +89,14 @@ pub(crate) enum ReadError {
 
 impl PacketReader {
     pub(crate) fn new(source: Box<dyn AsyncRead + Send + Unpin>) -> Self {
-        PacketReader { source, partial: Vec::new(), needed: 0, held: Vec::new(), skip: 0 }
+        PacketReader {
+            source,
+            partial: Vec::new(),
+            needed: 0,
+            held: Vec::new(),
+            skip: 0,
+            parts: Parts::default(),
+        }
     }
 
     /// Reads once and hands every whole packet to `receive`. Call again at once after `Done`, after the receiver
@@ -102,12 +113,24 @@ impl PacketReader {
             buffer::give(held);
             return Poll::Ready(batch.map_err(ReadError::Wire));
         }
+        if self.parts.left() >= DIRECT {
+            let mut room = self.parts.room();
+            let count =
+                ready!(poll_read_buf(Pin::new(&mut self.source), cx, &mut room)).map_err(ReadError::Io)?;
+            if count == 0 {
+                return Poll::Ready(self.end());
+            }
+            self.parts.came(count);
+            return Poll::Ready(self.hand_on(&[], limits, receive).map_err(ReadError::Wire));
+        }
         if self.skip == 0 && self.needed.saturating_sub(self.partial.len()) >= DIRECT {
             return self.poll_direct(cx, limits, receive);
         }
         let mut scratch = SCRATCH_BUFFER.take();
         scratch.reserve_exact(SCRATCH);
-        let read = poll_read_buf(Pin::new(&mut self.source), cx, &mut scratch);
+        // Between two parts little is read at once, so that the next is read into its place.
+        let most = if self.parts.is_between() { BETWEEN_PARTS } else { SCRATCH };
+        let read = poll_read_buf(Pin::new(&mut self.source), cx, &mut (&mut scratch).limit(most));
         let batch = match read {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(error)) => Poll::Ready(Err(ReadError::Io(error))),
@@ -146,6 +169,9 @@ impl PacketReader {
         if self.skip > 0 {
             return Err(ReadError::Cut { have: 0, needed: usize::try_from(self.skip).unwrap_or(usize::MAX) });
         }
+        if let Some((have, needed)) = self.parts.cut() {
+            return Err(ReadError::Cut { have, needed });
+        }
         if self.partial.is_empty() {
             return Ok(Batch::End);
         }
@@ -169,7 +195,15 @@ impl PacketReader {
                     return Ok(Batch::Done);
                 }
             }
-            let flow = if self.partial.is_empty() {
+            let flow = if self.parts.is_inside() {
+                input = self.parts.take(input);
+                match self.parts.next(limits)? {
+                    None if input.is_empty() => return Ok(Batch::Done),
+                    None => Flow::Continue,
+                    Some(Parted::Packet(packet)) => receive(Arrival::Owned(packet))?,
+                    Some(Parted::Oversized(oversized, begin)) => receive(oversized.arrival(&begin))?,
+                }
+            } else if self.partial.is_empty() {
                 match inspect(input, limits)? {
                     Inspected::Incomplete(_) if input.is_empty() => return Ok(Batch::Done),
                     Inspected::Incomplete(total) => {
@@ -183,6 +217,11 @@ impl PacketReader {
                         input = &input[oversized.body_start..];
                         self.skip = oversized.body;
                         receive(arrival)?
+                    }
+                    Inspected::Part(content) => {
+                        input = &input[PART_HEAD..];
+                        self.parts.begin(content);
+                        Flow::Continue
                     }
                     Inspected::Complete(parts) => {
                         let packet = &input[..parts.len];
@@ -214,6 +253,13 @@ impl PacketReader {
                         buffer::give(partial);
                         flow?
                     }
+                    Inspected::Part(content) => {
+                        // `partial` never holds more than `needed`, so nothing of the content is in it.
+                        self.needed = 0;
+                        buffer::give(std::mem::take(&mut self.partial));
+                        self.parts.begin(content);
+                        Flow::Continue
+                    }
                     Inspected::Complete(_) => {
                         self.needed = 0;
                         receive(Arrival::Owned(std::mem::take(&mut self.partial)))?
@@ -235,16 +281,18 @@ thread_local! {
     static SCRATCH_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-enum Inspected {
+pub(super) enum Inspected {
     Incomplete(usize),
     Complete(FrameParts),
     Oversized(Oversized),
+    /// A part with so many bytes of content.
+    Part(usize),
 }
 
-struct Oversized {
+pub(super) struct Oversized {
     header_len: usize,
-    body_start: usize,
-    body: u64,
+    pub(super) body_start: usize,
+    pub(super) body: u64,
 }
 
 impl Oversized {
@@ -257,9 +305,15 @@ impl Oversized {
     }
 }
 
-/// Like [`wire::split`], but a body over the limit is told together with its header, so that it can be answered.
+/// Like [`wire::split`], but a body over the limit is told together with its header, so that it can be answered, and
+/// the head of a part is enough.
 #[inline]
-fn inspect(buf: &[u8], limits: &Limits) -> Result<Inspected, WireError> {
+pub(super) fn inspect(buf: &[u8], limits: &Limits) -> Result<Inspected, WireError> {
+    match read_part_head(buf)? {
+        None => {}
+        Some(None) => return Ok(Inspected::Incomplete(PART_HEAD)),
+        Some(Some(content)) => return Ok(Inspected::Part(content)),
+    }
     match wire::split(buf, limits) {
         Ok(Frame::Complete(parts)) => Ok(Inspected::Complete(parts)),
         Ok(Frame::Incomplete { total }) => Ok(Inspected::Incomplete(total)),

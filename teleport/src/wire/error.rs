@@ -69,7 +69,7 @@ impl WireError {
     }
 
     #[cold]
-    pub(super) fn frame(problem: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn frame(problem: impl Into<Cow<'static, str>>) -> Self {
         WireError { kind: Kind::Frame(problem.into()) }
     }
 

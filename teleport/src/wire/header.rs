@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::features::Features;
 use super::id::PacketId;
 
 /// What a packet is: a pull, its reply, or a push.
@@ -18,6 +19,9 @@ impl Kind {
     pub const PUSH_ALT: Kind = Kind(3);
     /// A call without a reply.
     pub const PUSH: Kind = Kind(4);
+    /// A part of a larger packet; only between peers that have announced
+    /// [`Features::PARTS`]. Not of the specification.
+    pub const PART: Kind = Kind(16);
 
     /// The kind of this number; other numbers than the four are kept.
     #[must_use]
@@ -82,12 +86,22 @@ pub struct Header<'a> {
     pub code: i32,
     /// Status text; empty in pulls and pushes.
     pub status: Cow<'a, str>,
+    /// What the sender understands beyond the specification, in its first packet.
+    pub features: Features,
 }
 
 impl<'a> Header<'a> {
     /// A header without gzip and status.
     pub fn new(id: PacketId<'a>, kind: Kind, uri: impl Into<Cow<'a, str>>) -> Self {
-        Header { id, kind, uri: uri.into(), gzip: 0, code: 0, status: Cow::Borrowed("") }
+        Header {
+            id,
+            kind,
+            uri: uri.into(),
+            gzip: 0,
+            code: 0,
+            status: Cow::Borrowed(""),
+            features: Features::NONE,
+        }
     }
 
     /// The header without what it borrows.
@@ -100,6 +114,7 @@ impl<'a> Header<'a> {
             gzip: self.gzip,
             code: self.code,
             status: Cow::Owned(self.status.into_owned()),
+            features: self.features,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::error::WireError;
+use super::features::Features;
 use super::header::{Header, Kind};
 use super::header_codec::HeaderCodec;
 use super::id::PacketId;
@@ -45,6 +46,7 @@ impl HeaderCodec for JsonHeader {
         put_number(out, "\"gzip\":", header.gzip);
         put_number(out, "\"status_code\":", header.code);
         put_text(out, "\"status\":", &header.status);
+        put_number(out, "\"features\":", header.features.bits());
         if out.len() > empty {
             // The comma behind the last field.
             out.pop();
@@ -137,6 +139,10 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 header.code = map.next_value::<Option<i32>>()?.unwrap_or_default();
             } else if is("status") {
                 header.status = text(&mut map)?;
+            } else if is("features") {
+                // Not of the specification: whatever else somebody writes there says nothing.
+                let bits = map.next_value::<serde_json::Value>()?.as_u64().unwrap_or_default();
+                header.features = Features::new(u32::try_from(bits).unwrap_or_default());
             } else {
                 map.next_value::<IgnoredAny>()?;
             }

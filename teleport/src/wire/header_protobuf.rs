@@ -8,12 +8,14 @@
 //!     int32 gzip = 4;
 //!     int32 status_code = 5;
 //!     string status = 6;
+//!     uint32 features = 16;   // not of the specification
 //! }
 //! ```
 
 use std::borrow::Cow;
 
 use super::error::WireError;
+use super::features::Features;
 use super::header::{Header, Kind};
 use super::header_codec::HeaderCodec;
 use super::id::{PacketId, decimal};
@@ -59,6 +61,7 @@ impl HeaderCodec for ProtobufHeader {
         put_i32(out, 4, header.gzip);
         put_i32(out, 5, header.code);
         put_text(out, 6, &header.status);
+        put_number(out, 16, header.features.bits().into());
         Ok(())
     }
 
@@ -78,6 +81,7 @@ impl HeaderCodec for ProtobufHeader {
                 (4, VARINT) => header.gzip = reader.int32()?,
                 (5, VARINT) => header.code = reader.int32()?,
                 (6, BYTES) => header.status = reader.text("status")?,
+                (16, VARINT) => header.features = Features::new(reader.uint32()?),
                 (0, _) => return Err(bad(format!("a field at byte {start} has the number 0"))),
                 (field @ 1..=6, wire_type) => {
                     return Err(bad(format!("field {field} at byte {start} has the wire type {wire_type}")));
@@ -176,6 +180,12 @@ impl<'a> Reader<'a> {
     #[allow(clippy::cast_possible_truncation)]
     fn int32(&mut self) -> Result<i32, WireError> {
         self.varint().map(|value| value as i32)
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)]
+    fn uint32(&mut self) -> Result<u32, WireError> {
+        self.varint().map(|value| value as u32)
     }
 
     #[inline]

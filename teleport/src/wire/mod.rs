@@ -27,6 +27,7 @@
 //! ```
 
 mod error;
+mod features;
 mod frame;
 mod header;
 mod header_codec;
@@ -35,9 +36,11 @@ mod header_protobuf;
 mod id;
 mod limits;
 mod packet;
+mod part;
 mod uri;
 
 pub use error::WireError;
+pub use features::Features;
 pub use frame::{Body, Frame, FrameParts, split, write, write_head};
 pub use header::{Header, Kind};
 pub use header_codec::{HeaderCodec, HeaderCodecs};
@@ -47,6 +50,7 @@ pub(crate) use header_protobuf::SuccessHead;
 pub use id::{IdFormat, PacketId};
 pub use limits::Limits;
 pub use packet::{Packet, PacketRef, RawBody, read};
+pub(crate) use part::{PART_HEAD, part_head, read_part_head};
 pub use uri::Uri;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::error::WireError;
+use super::features::Features;
 use super::frame::{Frame, FrameParts, split};
 use super::header::{Header, Kind};
 use super::header_codec::HeaderCodecs;
@@ -267,7 +268,7 @@ impl Packet {
         RawBody(&self.buf[self.body.clone()])
     }
 
-    /// The whole header.
+    /// The whole header, but for what its sender announces in it.
     #[must_use]
     pub fn header(&self) -> Header<'_> {
         Header {
@@ -277,6 +278,7 @@ impl Packet {
             gzip: self.gzip,
             code: self.code,
             status: self.status().into(),
+            features: Features::NONE,
         }
     }
 

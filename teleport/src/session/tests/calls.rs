@@ -100,6 +100,8 @@ fn one_packet_may_go_over_what_may_be_queued() {
 
     // At the limit there is still room, one byte beyond it there is none.
     let mut machine = Machine::new();
+    assert!(push(&mut machine, &settings, "/first").is_ok());
+    flush(&mut machine);
     assert!(push(&mut machine, &settings, "/push").is_ok());
     let one = machine.queued() as u32;
     for (most, fits) in [(one, true), (one - 1, false)] {
@@ -195,9 +197,7 @@ fn a_deadline_ends_its_pull_and_no_other() {
     assert_eq!(rung_at(20), (None, [1, 0, 1]), "late, both at once");
     assert_eq!(rung_at(30), (None, [0, 0, 0]));
     assert!(machine.end_pull(1, Ended::Oversized(0)).is_none(), "a late reply is nobody's");
-    for (id, how) in
-        [(0, "timeout"), (1, "timeout"), (2, "timeout"), (3, "waiting")]
-    {
+    for (id, how) in [(0, "timeout"), (1, "timeout"), (2, "timeout"), (3, "waiting")] {
         assert_eq!(ended(&mut machine, id), how);
     }
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tokio::io::ReadBuf;
 
 use super::*;
-use crate::wire::{Body, Header, HeaderCodecs, Kind, PacketId};
+use crate::wire::{Body, Header, HeaderCodecs, Kind, PacketId, part_head};
 
 /// What the other side does next; when nothing is left it ends.
 enum Step {
@@ -459,6 +459,119 @@ fn an_idle_reader_keeps_no_memory() {
         assert_eq!(seen.len(), 1);
         assert_eq!((reader.partial.capacity(), reader.held.capacity()), (0, 0), "a body of {length}");
     }
+}
+
+/// Packets as they come in parts of these lengths, with other packets after some of them.
+fn in_parts(packet: &[u8], length: usize, between: &[u8]) -> Vec<u8> {
+    let mut stream = Vec::new();
+    for part in packet.chunks(length) {
+        stream.extend_from_slice(&part_head(part.len() as u32));
+        stream.extend_from_slice(part);
+        stream.extend_from_slice(between);
+    }
+    stream
+}
+
+#[test]
+fn a_packet_in_parts_arrives_whole_after_those_that_came_between() {
+    let limits = Limits::default();
+    let (large, small) = (payload("/large", 40), payload("/small", 3));
+    let lengths = [1, 2, 7, 30, 1000];
+    for length in lengths {
+        let mut stream = in_parts(&large, length, &small);
+        stream.extend(in_parts(&large, length, &[]));
+        let parts = large.len().div_ceil(length);
+        let mut expected = vec![Seen::Packet(small.clone()); parts + 1];
+        expected[parts - 1] = Seen::Packet(large.clone());
+        expected.push(Seen::Packet(large.clone()));
+        for cut in 0..=stream.len() {
+            let (seen, end) = read(&mut reader(cut_at(&stream, &[cut])), &limits);
+            assert_eq!(seen, expected, "parts of {length}, cut at {cut}");
+            end.unwrap();
+            let (seen, end) = read_with(&mut reader(cut_at(&stream, &[cut])), &limits, |_| Flow::Pause);
+            assert_eq!(seen, expected, "parts of {length}, cut at {cut}, with pauses");
+            end.unwrap();
+        }
+        let steps = stream.iter().flat_map(|byte| [Step::Wait, Step::Bytes(vec![*byte])]);
+        assert_eq!(read(&mut reader(steps), &limits).0, expected, "parts of {length}, a byte at a time");
+    }
+}
+
+#[test]
+fn parts_larger_than_what_is_read_at_once_arrive_too() {
+    let limits = Limits::default();
+    let (large, small) = (payload("/large", 20 * SCRATCH), payload("/small", 3));
+    for length in [DIRECT - 1, DIRECT + 1, SCRATCH, 5 * SCRATCH] {
+        let stream = in_parts(&large, length, &small);
+        let mut reader = reader(cut_at(&stream, &[1000, SCRATCH + 5, 7 * SCRATCH]));
+        let (seen, end) = read(&mut reader, &limits);
+        end.unwrap();
+        let parts = large.len().div_ceil(length);
+        assert_eq!(seen.len(), parts + 1);
+        assert!(seen[parts - 1] == Seen::Packet(large.clone()), "parts of {length}");
+    }
+}
+
+#[test]
+fn a_packet_in_parts_that_is_too_large_is_told_once_and_skipped() {
+    let limits = Limits::default().with_max_body(50);
+    let (large, told) = oversized("/large", 500);
+    let small = payload("/small", 3);
+    for length in [1, 7, 49] {
+        let mut stream = in_parts(&large, length, &small);
+        stream.extend(in_parts(&small, 4, &[]));
+        for cut in (0..=stream.len()).step_by(3) {
+            let (mut seen, end) = read(&mut reader(cut_at(&stream, &[cut])), &limits);
+            end.unwrap();
+            assert_eq!(
+                seen.iter().filter(|seen| **seen == told).count(),
+                1,
+                "parts of {length}, cut at {cut}"
+            );
+            seen.retain(|seen| *seen != told);
+            assert_eq!(seen, vec![Seen::Packet(small.clone()); large.len().div_ceil(length) + 1]);
+        }
+    }
+}
+
+#[test]
+fn parts_that_make_no_packet_are_refused() {
+    let limits = Limits::default();
+    let small = payload("/small", 3);
+    let longer = [&small[..], b"x"].concat();
+    for (stream, why) in [
+        (in_parts(&longer, 1000, &[]), "goes on after the end"),
+        (in_parts(&in_parts(&small, 1000, &[]), 1000, &[]), "in parts itself"),
+        (in_parts(b"\0\0\0\0whatever", 3, &[]), "header"),
+        (part_head(0).to_vec(), "no content"),
+    ] {
+        let (seen, end) = read(&mut reader([Step::Bytes(stream)]), &limits);
+        assert!(seen.is_empty());
+        assert!(matches!(&end, Err(ReadError::Wire(error)) if error.to_string().contains(why)), "{end:?}");
+    }
+    // The end of the connection between two parts is one inside a packet.
+    let stream = in_parts(&small, 5, &[]);
+    for end in 1..stream.len() {
+        let (_, end) = read(&mut reader([Step::Bytes(stream[..end].to_vec())]), &limits);
+        assert!(matches!(end, Err(ReadError::Cut { .. })), "{end:?}");
+    }
+}
+
+#[test]
+fn parts_of_a_packet_whose_length_lies_reserve_little_memory() {
+    let limits = Limits::default().with_max_body(u32::MAX);
+    let mut head = packet("/lie", Body::None);
+    let at = head.len() - 4;
+    head[at..].copy_from_slice(&u32::MAX.to_be_bytes());
+    let begin = [&part_head(u32::MAX - 1)[..], &head].concat();
+    let steps = std::iter::once(Step::Bytes(begin)).chain((0..60).map(|_| Step::Bytes(vec![7; SCRATCH])));
+    let mut reader = reader(steps);
+    for _ in 0..61 {
+        assert!(poll(&mut reader, &limits, &mut Vec::new(), |_| Flow::Continue).is_ready());
+        let (came, capacity) = reader.parts.held();
+        assert!(capacity <= RESERVE + 2 * came, "{capacity} for {came}");
+    }
+    assert!(reader.parts.held().0 > 3 * RESERVE);
 }
 
 proptest! {

@@ -35,7 +35,7 @@ fn quoted(text: &str) -> String {
 
 proptest! {
     #[test]
-    fn any_header_is_written_as_the_original_writes_it(header in header()) {
+    fn any_header_is_written_as_the_original_writes_it_with_the_announcement_behind(header in header()) {
         let json = encode(&header);
         let mut fields = Vec::new();
         match &header.id {
@@ -55,6 +55,8 @@ proptest! {
         fields.extend(number(1));
         fields.extend(number(2));
         fields.extend(text("status", &header.status));
+        let features = header.features.bits();
+        fields.extend((features != 0).then(|| format!("\"features\":{features}")));
         prop_assert_eq!(&json, &format!("{{{}}}", fields.join(",")));
         prop_assert_eq!(decode(&json).unwrap(), read_back(header));
     }
@@ -69,6 +71,7 @@ proptest! {
         prop_assert_eq!(number("type"), i64::from(header.kind.number()));
         prop_assert_eq!(number("gzip"), i64::from(header.gzip));
         prop_assert_eq!(number("status_code"), i64::from(header.code));
+        prop_assert_eq!(number("features"), i64::from(header.features.bits()));
         match &header.id {
             PacketId::Sequence(id) => prop_assert_eq!(value.get("seq").map_or(0, |n| n.as_u64().unwrap()), *id),
             PacketId::Text(id) => prop_assert_eq!(text("id"), &**id),
@@ -85,6 +88,7 @@ fn keys_stand_in_the_originals_order_without_spaces() {
         gzip: -2,
         code: 404,
         status: "Not Found".into(),
+        features: Features::NONE,
     };
     assert_eq!(
         encode(&header),
@@ -93,6 +97,14 @@ fn keys_stand_in_the_originals_order_without_spaces() {
     let header = Header { id: PacketId::Sequence(u64::MAX), ..Header::default() };
     assert_eq!(encode(&header), r#"{"seq":18446744073709551615}"#);
     assert_eq!(encode(&Header::default()), "{}");
+}
+
+#[test]
+fn what_an_announcement_holds_beside_bits_says_nothing() {
+    assert_eq!(encode(&Header { features: Features::new(5), ..Header::default() }), r#"{"features":5}"#);
+    for other in ["null", "-1", "4294967296", "\"parts\"", "[1]", "{\"parts\":true}", "1.5"] {
+        assert_eq!(decode(&format!("{{\"features\":{other}}}")).unwrap(), Header::default(), "{other}");
+    }
 }
 
 #[test]
@@ -122,6 +134,7 @@ fn keys_are_read_in_any_case_and_order() {
         gzip: 5,
         code: 200,
         status: "OK".into(),
+        features: Features::NONE,
     };
     for json in [
         r#"{"ID":"a","TYPE":1,"URI":"/u","GZIP":5,"STATUS_CODE":200,"STATUS":"OK"}"#,

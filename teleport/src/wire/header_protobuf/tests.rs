@@ -21,6 +21,8 @@ struct TextMessage {
     status_code: i32,
     #[prost(string, tag = "6")]
     status: String,
+    #[prost(uint32, tag = "16")]
+    features: u32,
 }
 
 /// The header of releases 2.0 to 2.6, as prost derives it.
@@ -38,6 +40,8 @@ struct SequenceMessage {
     status_code: i32,
     #[prost(string, tag = "6")]
     status: String,
+    #[prost(uint32, tag = "16")]
+    features: u32,
 }
 
 fn text_message(header: &Header<'_>) -> TextMessage {
@@ -48,12 +52,21 @@ fn text_message(header: &Header<'_>) -> TextMessage {
         gzip: header.gzip,
         status_code: header.code,
         status: header.status.to_string(),
+        features: header.features.bits(),
     }
 }
 
 fn sequence_message(header: &Header<'_>) -> SequenceMessage {
-    let TextMessage { kind, uri, gzip, status_code, status, .. } = text_message(header);
-    SequenceMessage { seq: header.id.number().unwrap_or_default(), kind, uri, gzip, status_code, status }
+    let TextMessage { kind, uri, gzip, status_code, status, features, .. } = text_message(header);
+    SequenceMessage {
+        seq: header.id.number().unwrap_or_default(),
+        kind,
+        uri,
+        gzip,
+        status_code,
+        status,
+        features,
+    }
 }
 
 fn decode(bytes: &[u8]) -> Result<Header<'_>, WireError> {
@@ -86,7 +99,7 @@ proptest! {
         ProtobufHeader.encode(&header, &mut bytes).unwrap();
         let read = decode(&bytes).unwrap();
         let whole = read.id.number().filter(|_| read.kind.is_reply() && read.code == 200);
-        let expected = whole.map(|id| SuccessHead { id, gzip: read.gzip });
+        let expected = whole.filter(|_| read.features.is_none()).map(|id| SuccessHead { id, gzip: read.gzip });
         prop_assert_eq!(SuccessHead::read(&bytes), expected);
         for end in 0..bytes.len() {
             // Cut, it may be a header of fewer fields, or none; it must not be another's.
@@ -214,7 +227,7 @@ fn a_header_cut_inside_a_field_is_refused() {
 
 #[test]
 fn unknown_fields_are_skipped() {
-    for field in [7, 15, 16, 17, 2047, 2048, (1 << 29) - 1] {
+    for field in [7, 15, 17, 2047, 2048, (1 << 29) - 1] {
         let mut values = [
             (VARINT, vec![0x80, 1]),
             (VARINT, vec![0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
@@ -234,6 +247,14 @@ fn unknown_fields_are_skipped() {
             let end = bytes.len() - 5;
             refused(&bytes[..end], "it ends inside the field");
         }
+    }
+}
+
+#[test]
+fn what_an_announcement_holds_beside_a_number_says_nothing() {
+    assert_eq!(decode(&[0x80, 1, 5]).unwrap().features, Features::new(5));
+    for other in [&[0x82, 1, 2, 1, 1][..], &[0x85, 1, 1, 0, 0, 0], &[0x81, 1, 1, 0, 0, 0, 0, 0, 0, 0]] {
+        assert_eq!(decode(other).unwrap(), Header::default());
     }
 }
 
