@@ -7,6 +7,11 @@
 //! Both lengths are big-endian and count the one byte of the codec id. A packet without a body has the length 0
 //! and no codec id.
 //!
+//! Two things go beyond the specification, and only between peers that both know them. The first packet of a side, and its
+//! first reply, announce in an extra header field what it understands ([`Features`]); peers that don't know the field skip
+//! it. And to a peer that has announced [`Features::PARTS`], a pull or reply with a large body goes in parts, packets of
+//! [`Kind::PART`] with codec 0, whose bodies one after the other are the large packet; other packets may stand between them.
+//!
 //! # Examples
 //!
 //! ```
