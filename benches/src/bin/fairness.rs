@@ -80,6 +80,7 @@ fn burn() -> u64 {
 enum Beside {
     Nothing,
     Slow,
+    SlowAndOneUpload,
     Upload,
     SlowAndUpload,
     UploadElsewhere,
@@ -88,11 +89,12 @@ enum Beside {
 }
 
 impl Beside {
-    const ALL: [(Beside, &str); 7] = [
+    const ALL: [(Beside, &str); 8] = [
         (Beside::Nothing, "an idle session"),
         (Beside::Slow, "a handler that waits for 1 s"),
+        (Beside::SlowAndOneUpload, "the same and one upload of 8 MiB, on its way when they begin"),
         (Beside::Upload, "uploads of 8 MiB, one after the other"),
-        (Beside::SlowAndUpload, "both of these"),
+        (Beside::SlowAndUpload, "a handler that waits and such uploads"),
         (Beside::UploadElsewhere, "the uploads on another session of the same peers"),
         (Beside::BurnInline, "a handler that burns 10 ms in place, half of the time"),
         (Beside::BurnBlocking, "the same in `spawn_blocking`"),
@@ -103,7 +105,7 @@ impl Beside {
         let desk = DeskClient::new(session);
         let forever = |beside: Beside, desk: DeskClient| {
             tokio::spawn(async move {
-                let body = bytes(if beside == Beside::Upload { UPLOAD } else { 0 });
+                let body = upload_of(beside);
                 loop {
                     let done = match beside {
                         Beside::Slow => desk.slow().await,
@@ -124,9 +126,23 @@ impl Beside {
                 vec![forever(Beside::Slow, desk.clone()), forever(Beside::Upload, desk)]
             }
             Beside::UploadElsewhere => vec![forever(Beside::Upload, DeskClient::new(other))],
+            Beside::SlowAndOneUpload => {
+                let upload = desk.clone();
+                let once = tokio::spawn(async move {
+                    let body = upload_of(Beside::Upload);
+                    sleep(HEAD_START).await;
+                    upload.upload(&body).await.expect("a reply");
+                    std::future::pending().await
+                });
+                vec![forever(Beside::Slow, desk), once]
+            }
             one => vec![forever(one, desk)],
         }
     }
+}
+
+fn upload_of(beside: Beside) -> Vec<u8> {
+    bytes(if beside == Beside::Upload { UPLOAD } else { 0 })
 }
 
 fn main() -> ExitCode {
