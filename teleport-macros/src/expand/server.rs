@@ -104,28 +104,25 @@ fn with(mut params: Vec<TokenStream>, last: TokenStream) -> Vec<TokenStream> {
 /// The statement that registers one method.
 fn route(service: &Service, method: &Method, own: &Ident, names: &Names) -> TokenStream {
     let cfg = &method.attrs.cfg;
-    let marker = names.marker(method);
+    let (private, marker) = (&names.private, names.marker(method));
     let reply = reply(service, method, own, names);
     let register = match &method.kind {
         Kind::Pull(reply) => {
             let ty = names.written(method, &names.reply(reply), reply.span());
-            quote!(pull::<#marker, #ty, _, _>)
+            quote!(pull::<#marker, #ty, _, _, _>)
         }
-        Kind::Push => quote!(push::<#marker, _, _>),
+        Kind::Push => quote!(push::<#marker, _, _, _>),
     };
     // The names of locals stand at the macro, where no name of the user can meet them.
     quote_spanned! {Span::mixed_site()=>
         #(#cfg)*
-        {
-            let service = ::core::clone::Clone::clone(&self.service);
-            routes.#register(move |cx| {
-                let service: ::std::sync::Arc<#own> = ::core::clone::Clone::clone(&service);
-                async move {
-                    let reply = #reply;
-                    (cx, reply)
-                }
-            });
-        }
+        routes.#register(
+            &self.service,
+            |service: ::std::sync::Arc<#own>, cx: #private::Context| async move {
+                let reply = #reply;
+                (cx, reply)
+            },
+        );
     }
 }
 

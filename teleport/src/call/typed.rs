@@ -1,6 +1,11 @@
 //! The calls that a generated client makes.
 
+//!
+//! What does not depend on the types of a call is in functions without type parameters: of those that have some, each
+//! program has a copy for every method that it calls.
+
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -9,11 +14,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use crate::buffer;
-use crate::codec::{
-    Codec, CodecError, CodecList, DecodeAny, DecodeLimits, Encode, EncodeAny, Input, Scratch,
-};
+use crate::codec::{Codec, CodecError, CodecList, DecodeAny, Encode, EncodeAny, Input, Scratch};
 use crate::error::{Delivery, Error, Result};
-use crate::method::{Accepts, Method};
+use crate::method::{Accepts, Method, MethodSpec};
 use crate::session::{EncodedBody, PullFlight, PushFlight, Request, Session, Timeout, inflate};
 use crate::wire::Packet;
 
@@ -45,40 +48,88 @@ impl ClientCore {
         self
     }
 
-    fn request<M: Method>(&self) -> Request<'static> {
+    fn request(&self, method: &'static MethodSpec) -> Request<'static> {
         let uri = match &self.prefix {
-            None => Cow::Borrowed(M::SPEC.uri),
-            Some(prefix) => Cow::Owned(format!("{prefix}{}", M::SPEC.uri)),
+            None => Cow::Borrowed(method.uri),
+            Some(prefix) => Cow::Owned(format!("{prefix}{}", method.uri)),
         };
-        let timeout = M::SPEC.timeout.map_or(Timeout::Default, Timeout::After);
-        Request { uri, gzip: M::SPEC.gzip, timeout }
+        let timeout = method.timeout.map_or(Timeout::Default, Timeout::After);
+        Request { uri, gzip: method.gzip, timeout }
     }
 }
 
-/// Writes the arguments of a call with the codec that was chosen; `None` where there are none to write.
-type EncodeArgs<A> = Option<(u8, fn(&A, &mut Vec<u8>) -> Result<(), CodecError>)>;
+/// Writes the arguments of a call with the codec that was chosen.
+type EncodeArgs<A> = (u8, fn(&A, &mut Vec<u8>) -> Result<(), CodecError>);
 
 /// Reads a reply by the id of its codec.
-type DecodeReply<R> = fn(&Packet, &DecodeLimits) -> Result<R>;
+type DecodeReply<R> = fn(&PullCore<'_>, Packet) -> Result<R>;
 
-fn encode_default<M: Method, A>(args: &A, out: &mut Vec<u8>) -> Result<(), CodecError>
-where
-    M::Codecs: EncodeAny<A>,
-{
-    <M::Codecs as EncodeAny<A>>::encode_first(args, out)
+/// Encodes the arguments of a call into `body` on its first poll; once, as there is nothing to encode with behind it.
+fn encode_args<A>(args: &A, encode: &mut Option<EncodeArgs<A>>, body: &mut Result<EncodedBody>) {
+    if let Some((codec, write)) = *encode {
+        let mut payload = buffer::take();
+        let written = write(args, &mut payload);
+        *body = encoded(codec, payload, written);
+        *encode = None;
+    }
 }
 
-fn encode_as<C: Encode<A>, A>(args: &A, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    C::encode(args, out)
+fn encoded(codec: u8, payload: Vec<u8>, written: Result<(), CodecError>) -> Result<EncodedBody> {
+    written?;
+    Ok(Some((codec, payload)))
 }
 
-fn decode_reply<M: Method, R>(packet: &Packet, limits: &DecodeLimits) -> Result<R>
+fn decode_reply<L, R>(core: &PullCore<'_>, packet: Packet) -> Result<R>
 where
-    M::Codecs: for<'de> DecodeAny<'de, R>,
+    L: for<'de> DecodeAny<'de, R>,
 {
-    let (body, scratch) = (packet.body(), Scratch::default());
-    let input = Input::new(body.payload(), limits, &scratch);
-    <M::Codecs as DecodeAny<'_, R>>::decode(body.codec(), input).map_err(|error| Error::decode(&error))
+    let scratch = Scratch::default();
+    let decoded = L::decode(packet.body().codec(), core.input(&packet, &scratch));
+    buffer::give(packet.into_buf());
+    match decoded {
+        Ok(reply) => Ok(reply),
+        Err(error) => Err(core.undecodable(&error)),
+    }
+}
+
+/// The part of a pull that has no types.
+struct PullCore<'a> {
+    flight: PullFlight<'a>,
+    request: Request<'static>,
+    body: Result<EncodedBody>,
+}
+
+impl<'a> PullCore<'a> {
+    fn new(client: &'a ClientCore, method: &'static MethodSpec) -> Self {
+        PullCore {
+            flight: PullFlight::new(client.session()),
+            request: client.request(method),
+            body: Ok(None),
+        }
+    }
+
+    /// Drives the pull to its reply, which is inflated.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet>> {
+        let PullCore { flight, request, body } = self;
+        let mut packet = ready!(flight.poll(cx, request, &mut || std::mem::replace(body, Ok(None))))?;
+        let most = flight.session().shared().settings.decode.max_inflated;
+        if let Err(error) = inflate(&mut packet, most) {
+            return Poll::Ready(Err(self.undecodable(&error)));
+        }
+        Poll::Ready(Ok(packet))
+    }
+
+    fn input<'de>(&'de self, packet: &'de Packet, scratch: &'de Scratch) -> Input<'de> {
+        Input::new(packet.body().payload(), &self.flight.session().shared().settings.decode, scratch)
+    }
+
+    #[cold]
+    fn undecodable(&self, error: &dyn Display) -> Error {
+        Error::decode(&error)
+            .with_delivery(Delivery::Answered)
+            .with_uri(&self.request.uri)
+            .with_peer(self.flight.session().remote_addr())
+    }
 }
 
 /// A pull that a generated client is about to make: set options, then `.await` it.
@@ -127,10 +178,9 @@ where
 /// ```
 #[must_use = "a call does nothing until it is awaited"]
 pub struct PullCall<'a, M, A, R> {
-    flight: PullFlight<'a>,
-    request: Request<'static>,
+    core: PullCore<'a>,
     args: A,
-    encode: EncodeArgs<A>,
+    encode: Option<EncodeArgs<A>>,
     decode: DecodeReply<R>,
     method: PhantomData<fn() -> M>,
 }
@@ -144,8 +194,13 @@ where
     M: Method,
     M::Codecs: EncodeAny<A> + for<'de> DecodeAny<'de, R>,
 {
-    let encode = Some((<M::Codecs as CodecList>::First::ID, encode_default::<M, A> as _));
-    PullCall { encode, ..pull_empty(client, args) }
+    PullCall {
+        core: PullCore::new(client, const { &M::SPEC }),
+        args,
+        encode: Some((<M::Codecs as CodecList>::First::ID, <M::Codecs as EncodeAny<A>>::encode_first)),
+        decode: decode_reply::<M::Codecs, R>,
+        method: PhantomData,
+    }
 }
 
 /// A pull without arguments.
@@ -154,20 +209,11 @@ where
     M: Method,
     M::Codecs: for<'de> DecodeAny<'de, R>,
 {
-    pull_empty(client, ())
-}
-
-fn pull_empty<M, A, R>(client: &ClientCore, args: A) -> PullCall<'_, M, A, R>
-where
-    M: Method,
-    M::Codecs: for<'de> DecodeAny<'de, R>,
-{
     PullCall {
-        flight: PullFlight::new(client.session()),
-        request: client.request::<M>(),
-        args,
+        core: PullCore::new(client, const { &M::SPEC }),
+        args: (),
         encode: None,
-        decode: decode_reply::<M, R>,
+        decode: decode_reply::<M::Codecs, R>,
         method: PhantomData,
     }
 }
@@ -175,13 +221,13 @@ where
 impl<M, A, R> PullCall<'_, M, A, R> {
     /// Waits so long for the reply, from the first poll on; the default is the method's, else the session's.
     pub fn timeout(mut self, after: Duration) -> Self {
-        self.request.timeout = Timeout::After(after);
+        self.core.request.timeout = Timeout::After(after);
         self
     }
 
     /// Waits for the reply as long as the session lives.
     pub fn no_timeout(mut self) -> Self {
-        self.request.timeout = Timeout::Never;
+        self.core.request.timeout = Timeout::Never;
         self
     }
 
@@ -194,21 +240,23 @@ impl<M, A, R> PullCall<'_, M, A, R> {
     {
         let _ = codec;
         // Without arguments there is no body, and no codec to choose.
-        self.encode = self.encode.map(|_| (C::ID, encode_as::<C, A> as _));
+        if self.encode.is_some() {
+            self.encode = Some((C::ID, C::encode));
+        }
         self
     }
 
     /// Compresses the arguments with gzip at this level, and asks for the same of the reply: 1 (fastest) to 9
     /// (smallest), -1 for the usual (6), -2 as 1, 0 for none. Another level is an error when the call is awaited.
     pub fn gzip(mut self, level: i32) -> Self {
-        self.request.gzip = level;
+        self.core.request.gzip = level;
         self
     }
 
     /// Adds `name=value` to the query of the uri; the handler reads it with
     /// [`Context::query`](crate::Context::query).
     pub fn query(mut self, name: &str, value: &str) -> Self {
-        self.request.add_query(name, value);
+        self.core.request.add_query(name, value);
         self
     }
 }
@@ -218,28 +266,13 @@ impl<M, A, R> Future for PullCall<'_, M, A, R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let (args, encode) = (&this.args, this.encode);
-        let mut packet = ready!(this.flight.poll(cx, &this.request, &mut || encode_args(args, encode)))?;
-        let limits = &this.flight.session().shared().settings.decode;
-        let reply = inflate(&mut packet, limits.max_inflated)
-            .map_err(|error| Error::decode(&error))
-            .and_then(|()| (this.decode)(&packet, limits))
-            .map_err(|error| {
-                error
-                    .with_delivery(Delivery::Answered)
-                    .with_uri(&this.request.uri)
-                    .with_peer(this.flight.session().remote_addr())
-            });
-        buffer::give(packet.into_buf());
-        Poll::Ready(reply)
+        encode_args(&this.args, &mut this.encode, &mut this.core.body);
+        match this.core.poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(packet)) => Poll::Ready((this.decode)(&this.core, packet)),
+        }
     }
-}
-
-fn encode_args<A>(args: &A, encode: EncodeArgs<A>) -> Result<EncodedBody> {
-    let Some((codec, encode)) = encode else { return Ok(None) };
-    let mut payload = buffer::take();
-    encode(args, &mut payload)?;
-    Ok(Some((codec, payload)))
 }
 
 /// A push that a generated client is about to make: set options, then `.await` it.
@@ -271,11 +304,32 @@ fn encode_args<A>(args: &A, encode: EncodeArgs<A>) -> Result<EncodedBody> {
 /// ```
 #[must_use = "a push does nothing until it is awaited"]
 pub struct PushCall<'a, M, A> {
+    core: PushCore<'a>,
+    args: A,
+    encode: Option<EncodeArgs<A>>,
+    method: PhantomData<fn() -> M>,
+}
+
+/// The part of a push that has no types.
+struct PushCore<'a> {
     flight: PushFlight<'a>,
     request: Request<'static>,
-    args: A,
-    encode: EncodeArgs<A>,
-    method: PhantomData<fn() -> M>,
+    body: Result<EncodedBody>,
+}
+
+impl<'a> PushCore<'a> {
+    fn new(client: &'a ClientCore, method: &'static MethodSpec) -> Self {
+        PushCore {
+            flight: PushFlight::new(client.session()),
+            request: client.request(method),
+            body: Ok(None),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let PushCore { flight, request, body } = self;
+        flight.poll(cx, request, &mut || std::mem::replace(body, Ok(None)))
+    }
 }
 
 // Nothing in it is pinned: arguments are only ever borrowed.
@@ -287,20 +341,19 @@ where
     M: Method,
     M::Codecs: EncodeAny<A>,
 {
-    let encode = Some((<M::Codecs as CodecList>::First::ID, encode_default::<M, A> as _));
-    PushCall { encode, ..push_empty(client, args) }
+    PushCall {
+        core: PushCore::new(client, const { &M::SPEC }),
+        args,
+        encode: Some((<M::Codecs as CodecList>::First::ID, <M::Codecs as EncodeAny<A>>::encode_first)),
+        method: PhantomData,
+    }
 }
 
 /// A push without arguments.
 pub fn push_call_empty<M: Method>(client: &ClientCore) -> PushCall<'_, M, ()> {
-    push_empty(client, ())
-}
-
-fn push_empty<M: Method, A>(client: &ClientCore, args: A) -> PushCall<'_, M, A> {
     PushCall {
-        flight: PushFlight::new(client.session()),
-        request: client.request::<M>(),
-        args,
+        core: PushCore::new(client, const { &M::SPEC }),
+        args: (),
         encode: None,
         method: PhantomData,
     }
@@ -314,20 +367,22 @@ impl<M, A> PushCall<'_, M, A> {
         C: Encode<A>,
     {
         let _ = codec;
-        self.encode = self.encode.map(|_| (C::ID, encode_as::<C, A> as _));
+        if self.encode.is_some() {
+            self.encode = Some((C::ID, C::encode));
+        }
         self
     }
 
     /// Compresses the arguments with gzip at this level: 1 (fastest) to 9 (smallest), -1 for the usual (6), -2 as 1, 0
     /// for none. Another level is an error when the push is awaited.
     pub fn gzip(mut self, level: i32) -> Self {
-        self.request.gzip = level;
+        self.core.request.gzip = level;
         self
     }
 
     /// Adds `name=value` to the query of the uri.
     pub fn query(mut self, name: &str, value: &str) -> Self {
-        self.request.add_query(name, value);
+        self.core.request.add_query(name, value);
         self
     }
 }
@@ -337,7 +392,7 @@ impl<M, A> Future for PushCall<'_, M, A> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let (args, encode) = (&this.args, this.encode);
-        this.flight.poll(cx, &this.request, &mut || encode_args(args, encode))
+        encode_args(&this.args, &mut this.encode, &mut this.core.body);
+        this.core.poll(cx)
     }
 }

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::handler::{Answer, Chosen, FutureHandler, Handler, Nothing, Typed};
+use super::handler::Handler;
 use super::reply::ReplyBody;
+use super::slot::{Answer, Chosen, Listed, Nothing, Write, slot};
+use crate::buffer;
 use crate::codec::{Bincode, Codec, DecodeAny, Encode, EncodeAny, Json, Plain};
 use crate::context::Context;
 use crate::status::Status;
 
 /// A pull over serde types: it reads JSON, bincode and plain, and answers in the codec of its pull.
-pub(super) fn serde_pull<T, R, H, F>(handler: H) -> Arc<dyn Handler>
+pub(super) fn serde_pull<T, R, H, F>(handler: H) -> Arc<Handler>
 where
     T: DeserializeOwned + Send + 'static,
     R: Serialize + Send + 'static,
@@ -25,7 +27,7 @@ where
 }
 
 /// A pull over types that travel in one of the codecs `L`.
-pub(super) fn codecs_pull<L, T, R, H, F>(handler: H) -> Arc<dyn Handler>
+pub(super) fn codecs_pull<L, T, R, H, F>(handler: H) -> Arc<Handler>
 where
     L: for<'de> DecodeAny<'de, T> + EncodeAny<R>,
     T: Send + 'static,
@@ -33,11 +35,11 @@ where
     H: Fn(Context, T) -> F + Send + Sync + 'static,
     F: Future<Output = Result<R, Status>> + Send + 'static,
 {
-    bound::<T, R, Typed<L>, H, F>(|cx| cx.bind_as::<L, T>(), handler)
+    bound::<T, R, Listed<L>, H, F>(|cx| cx.bind_as::<L, T>(), handler)
 }
 
 /// A push over serde types.
-pub(super) fn serde_push<T, H, F>(handler: H) -> Arc<dyn Handler>
+pub(super) fn serde_push<T, H, F>(handler: H) -> Arc<Handler>
 where
     T: DeserializeOwned + Send + 'static,
     H: Fn(Context, T) -> F + Send + Sync + 'static,
@@ -56,7 +58,7 @@ where
 }
 
 /// A push over types that travel in one of the codecs `L`.
-pub(super) fn codecs_push<L, T, H, F>(handler: H) -> Arc<dyn Handler>
+pub(super) fn codecs_push<L, T, H, F>(handler: H) -> Arc<Handler>
 where
     L: for<'de> DecodeAny<'de, T>,
     T: Send + 'static,
@@ -76,7 +78,7 @@ where
 }
 
 /// A pull that sees the packet as it came.
-pub(super) fn raw_pull<H, F>(handler: H) -> Arc<dyn Handler>
+pub(super) fn raw_pull<H, F>(handler: H) -> Arc<Handler>
 where
     H: Fn(Context) -> F + Send + Sync + 'static,
     F: Future<Output = Result<ReplyBody, Status>> + Send + 'static,
@@ -85,7 +87,7 @@ where
 }
 
 /// A push that sees the packet as it came.
-pub(super) fn raw_push<H, F>(handler: H) -> Arc<dyn Handler>
+pub(super) fn raw_push<H, F>(handler: H) -> Arc<Handler>
 where
     H: Fn(Context) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
@@ -102,48 +104,46 @@ where
     )
 }
 
-fn bound<T, R, A, H, F>(bind: fn(&Context) -> Result<T, Status>, handler: H) -> Arc<dyn Handler>
+fn bound<T, R, W, H, F>(bind: fn(&Context) -> Result<T, Status>, handler: H) -> Arc<Handler>
 where
     T: Send + 'static,
     R: Send + 'static,
-    A: Answer<R>,
+    W: Write<R>,
     H: Fn(Context, T) -> F + Send + Sync + 'static,
     F: Future<Output = Result<R, Status>> + Send + 'static,
 {
-    let handler = Arc::new(handler);
-    let make = move |cx: Context| {
-        let handler = Arc::clone(&handler);
-        async move {
-            let answer = match bind(&cx) {
-                Ok(value) => handler(cx.clone(), value).await,
-                Err(status) => Err(status),
-            };
-            (cx, answer)
-        }
+    let make = |served: Arc<(fn(&Context) -> Result<T, Status>, H)>, cx: Context| async move {
+        let (bind, handler) = &*served;
+        let answer = match bind(&cx) {
+            Ok(value) => handler(cx.clone(), value).await,
+            Err(status) => Err(status),
+        };
+        (cx, answer)
     };
-    Arc::new(FutureHandler::<_, _, A>::new(make))
+    Arc::new(Handler::new(slot::<_, _, _, R, W>(Arc::new((bind, handler)), make)))
 }
 
 /// The value of a function over serde types.
 struct SerdeAnswer;
 
-impl<R: Serialize + 'static> Answer<R> for SerdeAnswer {
-    fn encode(value: &R, codec: u8, out: &mut Vec<u8>) -> Result<Option<u8>, String> {
+impl<R: Serialize + 'static> Write<R> for SerdeAnswer {
+    fn write(value: &mut R, codec: u8) -> Answer {
         if TypeId::of::<R>() == TypeId::of::<()>() {
-            return Ok(None);
+            return Answer::Nothing;
         }
+        let mut payload = buffer::take();
         if codec == Plain::ID
             && let Some(text) = plain(value)
         {
-            out.extend_from_slice(text.as_bytes());
-            return Ok(Some(Plain::ID));
+            payload.extend_from_slice(text.as_bytes());
+            return Answer::Payload(Plain::ID, payload);
         }
         if codec == Bincode::ID {
-            return Bincode::encode(value, out)
-                .map(|()| Some(Bincode::ID))
-                .map_err(|error| error.to_string());
+            let written = Bincode::encode(value, &mut payload);
+            return Answer::written(Bincode::ID, payload, written);
         }
-        Json::encode(value, out).map(|()| Some(Json::ID)).map_err(|error| error.to_string())
+        let written = Json::encode(value, &mut payload);
+        Answer::written(Json::ID, payload, written)
     }
 }
 

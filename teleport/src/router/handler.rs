@@ -1,8 +1,7 @@
 //! Running a handler: polled in place first, in a task of its own only where it has to wait.
+//!
+//! Nothing here depends on a handler's types: those are behind [`Slot`].
 
-use std::any::TypeId;
-use std::future::Future;
-use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -10,23 +9,27 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use parking_lot::Mutex;
 
-use super::reply::ReplyBody;
+use super::slot::{Answer, Answered, Slot};
 use crate::buffer;
-use crate::codec::{Codec, CodecList, EncodeAny, gzip};
+use crate::codec::gzip;
 use crate::context::Context;
 use crate::session::{LARGE_BODY, PARTED_BODY, Serving, Session, Shared, inflate};
 use crate::socket::Output;
 use crate::status::{Code, Status};
 use crate::wire::{self, Body, Features, Header, Kind, Packet};
 
-/// Futures of one handler kept for its next calls.
-const KEPT_FUTURES: usize = 64;
+/// Slots of one handler kept for its next calls.
+const KEPT_SLOTS: usize = 64;
 
 /// A handler without its types.
-pub(crate) trait Handler: Send + Sync {
-    /// Runs the handler on a packet. A reply that is there at once is appended to `out`; one that comes later is
-    /// handed to the session.
-    fn start(&self, inbound: Inbound<'_>, out: &mut Output) -> Started;
+pub(crate) struct Handler {
+    slots: Mutex<Slots>,
+}
+
+struct Slots {
+    /// Never used for a call: others are made by it.
+    first: Pin<Box<dyn Slot>>,
+    idle: Vec<Pin<Box<dyn Slot>>>,
 }
 
 /// What came of a handler that was started.
@@ -47,39 +50,14 @@ pub(crate) struct Inbound<'a> {
     pub(crate) header_codec: u8,
 }
 
-/// How the value `T` that a handler answers with is written as a body.
-pub(crate) trait Answer<T>: 'static {
-    /// Writes the body behind what stands in `out` and returns its codec id; `None` for no body. `codec` is
-    /// the pull's, 0 where it had no body.
-    fn encode(value: &T, codec: u8, out: &mut Vec<u8>) -> Result<Option<u8>, String>;
-
-    /// The whole body, codec id included, where it is not to be encoded or compressed.
-    fn raw(_: &T) -> Option<&[u8]> {
-        None
+impl Handler {
+    pub(super) fn new(first: Pin<Box<dyn Slot>>) -> Self {
+        Handler { slots: Mutex::new(Slots { first, idle: Vec::new() }) }
     }
-}
 
-/// A handler whose call `make` turns a context into a future, and whose value is written as `A` says.
-pub(crate) struct FutureHandler<H, F, A> {
-    make: H,
-    idle: Mutex<Vec<Pin<Box<Option<F>>>>>,
-    answer: PhantomData<fn() -> A>,
-}
-
-impl<H, F, A> FutureHandler<H, F, A> {
-    pub(crate) fn new(make: H) -> Self {
-        FutureHandler { make, idle: Mutex::new(Vec::new()), answer: PhantomData }
-    }
-}
-
-impl<H, F, T, A> Handler for FutureHandler<H, F, A>
-where
-    H: Fn(Context) -> F + Send + Sync + 'static,
-    F: Future<Output = (Context, Result<T, Status>)> + Send + 'static,
-    T: Send + 'static,
-    A: Answer<T>,
-{
-    fn start(&self, inbound: Inbound<'_>, out: &mut Output) -> Started {
+    /// Runs the handler on a packet. A reply that is there at once is appended to `out`; one that comes later is
+    /// handed to the session.
+    pub(crate) fn start(&self, inbound: Inbound<'_>, out: &mut Output) -> Started {
         let Inbound { session, mut packet, header, header_codec } = inbound;
         let limits = &session.shared().settings.decode;
         // The reply is compressed at this level too: one that nobody knows is refused before the handler runs.
@@ -91,81 +69,68 @@ where
         }
         let bytes = packet.len();
         let cx = Context::new(session.clone(), packet);
-        let future = match catch_unwind(AssertUnwindSafe(|| (self.make)(cx))) {
-            Ok(future) => future,
-            Err(panic) => {
-                panicked(session, header, header_codec, &*panic, out);
-                return Started::Ended;
-            }
-        };
-        let mut slot = self.idle.lock().pop().unwrap_or_else(|| Box::pin(None));
-        slot.set(Some(future));
+        let mut slot = self.slot();
+        let mut answered = Answered::default();
         // A handler that has to wait is polled again at once by its task, so this waker need not wake.
-        let polled = poll_caught(&mut slot, &mut TaskContext::from_waker(Waker::noop()));
-        if polled.is_ready() {
-            // What the handler sent before it answered goes out before its answer.
-            session.shared().move_calls(out);
-        }
-        match polled {
-            Poll::Pending => {}
-            Poll::Ready(Ok((cx, answer))) => {
-                let before = out.len();
-                if let Err(panic) = write_caught::<T, A>(cx, header, answer, out) {
-                    log_panic(&header.uri, &*panic);
-                    if out.len() == before {
-                        write_status(session.shared(), header, header_codec, &no_answer(&header.uri), out);
-                    }
-                }
-                self.keep(slot);
-                return Started::Ended;
+        let task = &mut TaskContext::from_waker(Waker::noop());
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            slot.as_mut().begin(cx);
+            slot.as_mut().poll(task, &mut answered)
+        }));
+        let panic = match polled {
+            Ok(Poll::Pending) => {
+                spawn(session.clone(), header, header_codec, bytes, slot);
+                return Started::Spawned;
             }
-            Poll::Ready(Err(panic)) => {
-                panicked(session, header, header_codec, &*panic, out);
+            Ok(Poll::Ready(())) => None,
+            Err(panic) => Some(panic),
+        };
+        // What the handler sent before it answered goes out before its answer.
+        session.shared().move_calls(out);
+        let Answered { context, answer } = answered;
+        let answer = answer.unwrap_or_else(|| Answer::Failed(no_answer(&header.uri)));
+        write_answer(session.shared(), header, header_codec, answer, out);
+        if let Some(cx) = context {
+            buffer::give(cx.into_packet().into_buf());
+        }
+        match panic {
+            None => self.keep(slot),
+            Some(panic) => {
+                log_panic(&header.uri, &*panic);
                 // What is left of the future may panic once more when it is dropped.
                 let _ = catch_unwind(AssertUnwindSafe(|| drop(slot)));
-                return Started::Ended;
             }
         }
-        spawn::<F, T, A>(session.clone(), header, header_codec, bytes, slot);
-        Started::Spawned
+        Started::Ended
     }
-}
 
-impl<H, F, A> FutureHandler<H, F, A> {
-    fn keep(&self, mut slot: Pin<Box<Option<F>>>) {
-        slot.set(None);
-        let mut idle = self.idle.lock();
-        if idle.len() < KEPT_FUTURES {
-            idle.push(slot);
+    fn slot(&self) -> Pin<Box<dyn Slot>> {
+        let mut slots = self.slots.lock();
+        match slots.idle.pop() {
+            Some(slot) => slot,
+            None => slots.first.another(),
+        }
+    }
+
+    /// Keeps a slot whose future has ended, so that it holds nothing any more.
+    fn keep(&self, slot: Pin<Box<dyn Slot>>) {
+        let mut slots = self.slots.lock();
+        if slots.idle.len() < KEPT_SLOTS {
+            slots.idle.push(slot);
         }
     }
 }
 
 type Panic = dyn std::any::Any + Send;
 
-fn poll_caught<F: Future>(
-    slot: &mut Pin<Box<Option<F>>>,
-    cx: &mut TaskContext<'_>,
-) -> Poll<Result<F::Output, Box<Panic>>> {
-    catch_unwind(AssertUnwindSafe(|| match slot.as_mut().as_pin_mut() {
-        Some(future) => future.poll(cx).map(Ok),
-        None => Poll::Pending,
-    }))
-    .unwrap_or_else(|panic| Poll::Ready(Err(panic)))
-}
-
 /// Goes on with a handler, whose packet has so many bytes, in a task of its own.
-fn spawn<F, T, A>(
+fn spawn(
     session: Session,
     header: &Header<'_>,
     header_codec: u8,
     bytes: usize,
-    mut slot: Pin<Box<Option<F>>>,
-) where
-    F: Future<Output = (Context, Result<T, Status>)> + Send + 'static,
-    T: Send + 'static,
-    A: Answer<T>,
-{
+    mut slot: Pin<Box<dyn Slot>>,
+) {
     // Encoded now: if the handler panics, the header is lost with it.
     let mut fallback = Output::default();
     write_status(session.shared(), header, header_codec, &no_answer(&header.uri), &mut fallback);
@@ -173,24 +138,22 @@ fn spawn<F, T, A>(
     let serving = Serving::start(session, fallback, bytes);
     tokio::spawn(async move {
         let cancel = serving.session().shared().cancel.clone();
-        let ended = cancel.run_until_cancelled(std::future::poll_fn(|cx| poll_caught(&mut slot, cx))).await;
-        match ended {
-            Some(Ok((cx, answer))) => {
-                let mut reply = Output::default();
-                write_answer::<T, A>(&cx, &cx.header(), &answer, &mut reply);
-                drop((cx, answer));
-                serving.finish(reply).await;
-            }
-            // `serving` answers with its fallback when it is dropped.
-            Some(Err(panic)) => log_panic(&uri, &*panic),
-            None => {}
+        let mut answered = Answered::default();
+        let poll = std::future::poll_fn(|task| {
+            catch_unwind(AssertUnwindSafe(|| slot.as_mut().poll(task, &mut answered).map(Ok)))
+                .unwrap_or_else(|panic| Poll::Ready(Err(panic)))
+        });
+        if let Some(Err(panic)) = cancel.run_until_cancelled(poll).await {
+            log_panic(&uri, &*panic);
+        }
+        // Where there is no answer, `serving` gives its fallback when it is dropped.
+        if let Answered { context: Some(cx), answer: Some(answer) } = answered {
+            let mut reply = Output::default();
+            write_answer(cx.session().shared(), &cx.header(), cx.header_codec(), answer, &mut reply);
+            drop(cx);
+            serving.finish(reply).await;
         }
     });
-}
-
-fn panicked(session: &Session, header: &Header<'_>, header_codec: u8, panic: &Panic, out: &mut Output) {
-    log_panic(&header.uri, panic);
-    write_status(session.shared(), header, header_codec, &no_answer(&header.uri), out);
 }
 
 /// Nobody else learns of it. Told when the session's count reaches a power of two, so that a flood fills no log.
@@ -255,140 +218,94 @@ pub(crate) fn write_status(
 }
 
 /// Writes what a handler answered.
-fn write_answer<T, A: Answer<T>>(
-    cx: &Context,
+fn write_answer(
+    shared: &Shared,
     header: &Header<'_>,
-    answer: &Result<T, Status>,
+    header_codec: u8,
+    answer: Answer,
     out: &mut Output,
 ) {
-    if header.kind.is_push() {
-        if let Err(status) = answer {
-            log_refused(cx.session().shared(), &header.uri, status);
+    let written = match answer {
+        Answer::Failed(status) => return write_status(shared, header, header_codec, &status, out),
+        _ if header.kind.is_push() => return,
+        Answer::Nothing => write_body(shared, header, header_codec, Body::None, out),
+        // A raw body goes as it is.
+        Answer::Raw(body) => {
+            let header = Header { gzip: 0, ..header.clone() };
+            write_body(shared, &header, header_codec, Body::Raw(&body), out)
         }
-        return;
-    }
-    let failed = match answer {
-        Ok(value) => match write_value::<T, A>(cx, header, value, out) {
-            Ok(()) => return,
-            Err(text) => Status::internal(format!("the reply could not be written: {text}")),
-        },
-        Err(status) => status.clone(),
+        Answer::Payload(codec, payload) => write_payload(shared, header, header_codec, codec, payload, out),
     };
-    write_status(cx.session().shared(), header, cx.header_codec(), &failed, out);
+    if let Err(text) = written {
+        let status = Status::internal(format!("the reply could not be written: {text}"));
+        write_status(shared, header, header_codec, &status, out);
+    }
 }
 
-/// Writes what a handler answered and lets go of it: the user's code may panic in both.
-fn write_caught<T, A: Answer<T>>(
-    cx: Context,
-    header: &Header<'_>,
-    answer: Result<T, Status>,
-    out: &mut Output,
-) -> Result<(), Box<Panic>> {
-    let written = catch_unwind(AssertUnwindSafe(|| {
-        write_answer::<T, A>(&cx, header, &answer, out);
-        drop(answer);
-    }));
-    buffer::give(cx.into_packet().into_buf());
-    written
-}
-
-fn write_value<T, A: Answer<T>>(
-    cx: &Context,
-    header: &Header<'_>,
-    value: &T,
-    out: &mut Output,
-) -> Result<(), String> {
-    let shared = cx.session().shared();
-    let settings = &shared.settings;
-    let codecs = &settings.headers.codecs;
-    let header_codec = cx.header_codec();
-    let reply = Header {
+/// The header of a reply to a pull that went well.
+fn success<'h>(shared: &Shared, header: &'h Header<'_>) -> Header<'h> {
+    Header {
         id: header.id.clone(),
         kind: Kind::REPLY,
         uri: (&*header.uri).into(),
-        // A raw body goes as it is.
-        gzip: if A::raw(value).is_some() { 0 } else { header.gzip },
+        gzip: header.gzip,
         code: Code::OK.number(),
         status: "OK".into(),
         features: shared.announcement(),
-    };
-    let write = |body: Body<'_>, out: &mut Output| {
-        let before = out.len();
-        let written = wire::write(out.tail(), codecs, header_codec, &reply, body, &settings.wire);
-        out.owe(out.len() - before);
-        written.map_err(|error| error.to_string())
-    };
-    if let Some(raw) = A::raw(value) {
-        return write(Body::Raw(raw), out);
     }
-    let mut payload = buffer::take();
-    let Some(codec) = A::encode(value, cx.codec(), &mut payload)? else {
-        buffer::give(payload);
-        return write(Body::None, out);
-    };
+}
+
+fn write_body(
+    shared: &Shared,
+    header: &Header<'_>,
+    header_codec: u8,
+    body: Body<'_>,
+    out: &mut Output,
+) -> Result<(), String> {
+    let settings = &shared.settings;
+    let before = out.len();
+    let reply = success(shared, header);
+    let written =
+        wire::write(out.tail(), &settings.headers.codecs, header_codec, &reply, body, &settings.wire);
+    out.owe(out.len() - before);
+    written.map_err(|error| error.to_string())
+}
+
+fn write_payload(
+    shared: &Shared,
+    header: &Header<'_>,
+    header_codec: u8,
+    codec: u8,
+    mut payload: Vec<u8>,
+    out: &mut Output,
+) -> Result<(), String> {
     if header.gzip != 0 {
         let mut compressed = buffer::take();
         gzip::deflate(header.gzip, &payload, &mut compressed).map_err(|error| error.to_string())?;
         buffer::give(std::mem::replace(&mut payload, compressed));
     }
-    let write_head = |out: &mut Vec<u8>, length: usize| {
-        wire::write_head(out, codecs, header_codec, &reply, codec, length, &settings.wire)
-            .map_err(|error| error.to_string())
-    };
-    if payload.len() >= PARTED_BODY && shared.is_understood(Features::PARTS) {
-        let mut head = buffer::take();
-        write_head(&mut head, payload.len())?;
-        out.push_bulk(head, payload, true);
-        return Ok(());
-    }
     if payload.len() >= LARGE_BODY {
+        let settings = &shared.settings;
+        let reply = success(shared, header);
+        let length = payload.len();
+        let write_head = |out: &mut Vec<u8>| {
+            let codecs = &settings.headers.codecs;
+            wire::write_head(out, codecs, header_codec, &reply, codec, length, &settings.wire)
+                .map_err(|error| error.to_string())
+        };
+        if length >= PARTED_BODY && shared.is_understood(Features::PARTS) {
+            let mut head = buffer::take();
+            write_head(&mut head)?;
+            out.push_bulk(head, payload, true);
+            return Ok(());
+        }
         let before = out.len();
-        write_head(out.tail(), payload.len())?;
+        write_head(out.tail())?;
         out.push_chunk(payload);
         out.owe(out.len() - before);
         return Ok(());
     }
-    let written = write(Body::Payload { codec, payload: &payload }, out);
+    let written = write_body(shared, header, header_codec, Body::Payload { codec, payload: &payload }, out);
     buffer::give(payload);
     written
-}
-
-/// A value of a typed handler, written with the one of the codecs `L` that its pull came in.
-pub(crate) struct Typed<L>(PhantomData<L>);
-
-impl<L: EncodeAny<T>, T: 'static> Answer<T> for Typed<L> {
-    fn encode(value: &T, codec: u8, out: &mut Vec<u8>) -> Result<Option<u8>, String> {
-        // A handler that returns nothing answers with no body.
-        if TypeId::of::<T>() == TypeId::of::<()>() {
-            return Ok(None);
-        }
-        let codec = if L::IDS.contains(&codec) { codec } else { <L as CodecList>::First::ID };
-        L::encode(codec, value, out).map_err(|error| error.to_string())?;
-        Ok(Some(codec))
-    }
-}
-
-/// A body that the handler chose itself.
-pub(crate) struct Chosen;
-
-impl Answer<ReplyBody> for Chosen {
-    fn encode(value: &ReplyBody, _: u8, out: &mut Vec<u8>) -> Result<Option<u8>, String> {
-        Ok(value.encoded().map(|(codec, payload)| {
-            out.extend_from_slice(payload);
-            codec
-        }))
-    }
-
-    fn raw(value: &ReplyBody) -> Option<&[u8]> {
-        value.as_raw()
-    }
-}
-
-/// Nothing, as of a push.
-pub(crate) struct Nothing;
-
-impl Answer<()> for Nothing {
-    fn encode((): &(), _: u8, _: &mut Vec<u8>) -> Result<Option<u8>, String> {
-        Ok(None)
-    }
 }

@@ -5,6 +5,7 @@ mod handler;
 mod reply;
 mod routes;
 mod service;
+mod slot;
 mod table;
 
 pub(crate) use handler::{Inbound, Started, write_status};

@@ -1,5 +1,6 @@
 //! Bodies that a handler without types answers with.
 
+use super::slot::Answer;
 use crate::codec::{Encode, Json};
 use crate::status::Status;
 
@@ -79,17 +80,11 @@ impl ReplyBody {
         ReplyBody(Inner::Raw(body.into()))
     }
 
-    pub(super) fn encoded(&self) -> Option<(u8, &[u8])> {
-        match &self.0 {
-            Inner::Encoded(codec, payload) => Some((*codec, payload)),
-            _ => None,
-        }
-    }
-
-    pub(super) fn as_raw(&self) -> Option<&[u8]> {
-        match &self.0 {
-            Inner::Raw(body) => Some(body),
-            _ => None,
+    pub(super) fn into_answer(self) -> Answer {
+        match self.0 {
+            Inner::Empty => Answer::Nothing,
+            Inner::Encoded(codec, payload) => Answer::Payload(codec, payload),
+            Inner::Raw(body) => Answer::Raw(body),
         }
     }
 }

@@ -177,11 +177,11 @@ impl Router {
         self.pushes.paths()
     }
 
-    pub(crate) fn find_pull(&self, uri: &str) -> std::result::Result<Option<&Arc<dyn Handler>>, WireError> {
+    pub(crate) fn find_pull(&self, uri: &str) -> std::result::Result<Option<&Arc<Handler>>, WireError> {
         self.pulls.find(uri)
     }
 
-    pub(crate) fn find_push(&self, uri: &str) -> std::result::Result<Option<&Arc<dyn Handler>>, WireError> {
+    pub(crate) fn find_push(&self, uri: &str) -> std::result::Result<Option<&Arc<Handler>>, WireError> {
         self.pushes.find(uri)
     }
 }
@@ -293,14 +293,14 @@ impl Group<'_> {
         Group { router: self.router, prefix }
     }
 
-    fn add_pull(&mut self, uri: &str, handler: Arc<dyn Handler>) -> Result<&mut Self> {
+    fn add_pull(&mut self, uri: &str, handler: Arc<Handler>) -> Result<&mut Self> {
         let path = self.path(uri)?;
         let name = format!("a function at {path}");
         self.router.pulls.add("pull", path, Entry::new(&name, handler))?;
         Ok(self)
     }
 
-    fn add_push(&mut self, uri: &str, handler: Arc<dyn Handler>) -> Result<&mut Self> {
+    fn add_push(&mut self, uri: &str, handler: Arc<Handler>) -> Result<&mut Self> {
         let path = self.path(uri)?;
         let name = format!("a function at {path}");
         self.router.pushes.add("push", path, Entry::new(&name, handler))?;

@@ -1,12 +1,14 @@
 //! What `#[teleport::service]` implements and calls to register a service.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use super::handler::{FutureHandler, Handler, Nothing, Typed};
+use super::handler::Handler;
+use super::slot::{Listed, Nothing, Slot, slot};
 use crate::codec::{DecodeAny, EncodeAny};
 use crate::context::Context;
-use crate::method::Method;
+use crate::method::{Method, MethodSpec};
 use crate::status::Status;
 
 /// A set of handlers that registers itself under its own uris. `#[teleport::service]` implements it for the generated
@@ -29,37 +31,43 @@ pub struct Routes {
 pub(super) struct Registration {
     pub(super) uri: &'static str,
     pub(super) name: &'static str,
-    pub(super) handler: Arc<dyn Handler>,
+    pub(super) handler: Arc<Handler>,
 }
 
 impl Routes {
-    /// Registers the handler of the pull `M`.
+    /// Registers the handler of the pull `M`, whose calls `make` makes of the service and a context.
     #[doc(hidden)]
-    pub fn pull<M, T, H, F>(&mut self, handler: H)
+    pub fn pull<M, T, S, H, F>(&mut self, service: &Arc<S>, make: H)
     where
         M: Method,
         M::Codecs: EncodeAny<T>,
         T: Send + 'static,
-        H: Fn(Context) -> F + Send + Sync + 'static,
+        S: Send + Sync + 'static,
+        H: Fn(Arc<S>, Context) -> F + Copy + Send + 'static,
         F: Future<Output = (Context, Result<T, Status>)> + Send + 'static,
     {
-        self.pulls.push(registration::<M>(Arc::new(FutureHandler::<H, F, Typed<M::Codecs>>::new(handler))));
+        let slot = slot::<S, H, F, T, Listed<M::Codecs>>(service.clone(), make);
+        self.pulls.push(Registration::new(const { &M::SPEC }, slot));
     }
 
     /// Registers the handler of the push `M`.
     #[doc(hidden)]
-    pub fn push<M, H, F>(&mut self, handler: H)
+    pub fn push<M, S, H, F>(&mut self, service: &Arc<S>, make: H)
     where
         M: Method,
-        H: Fn(Context) -> F + Send + Sync + 'static,
+        S: Send + Sync + 'static,
+        H: Fn(Arc<S>, Context) -> F + Copy + Send + 'static,
         F: Future<Output = (Context, Result<(), Status>)> + Send + 'static,
     {
-        self.pushes.push(registration::<M>(Arc::new(FutureHandler::<H, F, Nothing>::new(handler))));
+        let slot = slot::<S, H, F, (), Nothing>(service.clone(), make);
+        self.pushes.push(Registration::new(const { &M::SPEC }, slot));
     }
 }
 
-fn registration<M: Method>(handler: Arc<dyn Handler>) -> Registration {
-    Registration { uri: M::SPEC.uri, name: M::SPEC.name, handler }
+impl Registration {
+    fn new(method: &MethodSpec, slot: Pin<Box<dyn Slot>>) -> Self {
+        Registration { uri: method.uri, name: method.name, handler: Arc::new(Handler::new(slot)) }
+    }
 }
 
 /// Reads the arguments of the method `M` from the packet.

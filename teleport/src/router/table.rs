@@ -13,11 +13,11 @@ use crate::wire::{Uri, WireError};
 pub(super) struct Entry {
     /// What it is to people: `Arith::mul`, or a function at a uri.
     name: Arc<str>,
-    handler: Arc<dyn Handler>,
+    handler: Arc<Handler>,
 }
 
 impl Entry {
-    pub(super) fn new(name: &str, handler: Arc<dyn Handler>) -> Self {
+    pub(super) fn new(name: &str, handler: Arc<Handler>) -> Self {
         Entry { name: name.into(), handler }
     }
 }
@@ -34,7 +34,7 @@ pub(super) struct Table {
 
 impl Table {
     /// The handler for the path of this uri, else the one for unknown uris.
-    pub(super) fn find(&self, uri: &str) -> std::result::Result<Option<&Arc<dyn Handler>>, WireError> {
+    pub(super) fn find(&self, uri: &str) -> std::result::Result<Option<&Arc<Handler>>, WireError> {
         // Most uris are a path and no more: found as they are, they need not be looked through.
         if !self.escaped
             && let Some(entry) = self.routes.get(uri)

@@ -1,0 +1,170 @@
+//! A handler's calls with their types, behind a face without them.
+//!
+//! A program has a copy of what is here for every method that it serves, so it is no more than what needs the types:
+//! making the future of a call, polling it, and writing its value. All else is in [`super::handler`].
+
+use std::any::TypeId;
+use std::fmt::Display;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::reply::ReplyBody;
+use crate::buffer;
+use crate::codec::{Codec, CodecList, EncodeAny};
+use crate::context::Context;
+use crate::status::Status;
+
+/// A place for the future of a handler's call, used for one call after the other.
+pub(super) trait Slot: Send {
+    /// An empty slot of the same handler.
+    fn another(&self) -> Pin<Box<dyn Slot>>;
+
+    /// Makes the future of a call.
+    fn begin(self: Pin<&mut Self>, cx: Context);
+
+    /// Polls it; where it ends, tells what it has answered.
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>, answered: &mut Answered) -> Poll<()>;
+}
+
+/// What a handler has answered. Filled in as it comes to be: a panic behind it takes nothing back.
+#[derive(Default)]
+pub(super) struct Answered {
+    pub(super) context: Option<Context>,
+    pub(super) answer: Option<Answer>,
+}
+
+/// What goes back to the caller.
+pub(super) enum Answer {
+    /// A reply without a body, or the end of a push.
+    Nothing,
+    /// The id of a codec, and what it wrote.
+    Payload(u8, Vec<u8>),
+    /// A whole body, codec id included, which is not to be compressed.
+    Raw(Vec<u8>),
+    Failed(Status),
+}
+
+impl Answer {
+    #[cold]
+    fn unwritten(error: &dyn Display) -> Self {
+        Answer::Failed(Status::internal(format!("the reply could not be written: {error}")))
+    }
+
+    /// What was written with a codec, or why it was not.
+    pub(super) fn written<E: Display>(codec: u8, payload: Vec<u8>, written: Result<(), E>) -> Self {
+        match written {
+            Ok(()) => Answer::Payload(codec, payload),
+            Err(error) => Self::unwritten(&error),
+        }
+    }
+}
+
+/// How the value `T` that a handler answers with becomes a body.
+pub(super) trait Write<T>: 'static {
+    /// The body, where `codec` is that of the pull, 0 where it had no body. Nobody asks for the value once more.
+    fn write(value: &mut T, codec: u8) -> Answer;
+}
+
+/// A slot of a handler whose calls `make` makes of what it serves and a context, and whose value is written as `W` says.
+pub(super) fn slot<S, H, F, T, W>(served: Arc<S>, make: H) -> Pin<Box<dyn Slot>>
+where
+    S: Send + Sync + 'static,
+    H: Fn(Arc<S>, Context) -> F + Copy + Send + 'static,
+    F: Future<Output = (Context, Result<T, Status>)> + Send + 'static,
+    T: 'static,
+    W: Write<T>,
+{
+    Box::pin(Typed { served, make, future: None, write: PhantomData::<fn() -> W> })
+}
+
+pin_project! {
+    struct Typed<S, H, F, W> {
+        served: Arc<S>,
+        make: H,
+        #[pin]
+        future: Option<F>,
+        write: PhantomData<fn() -> W>,
+    }
+}
+
+impl<S, H, F, T, W> Slot for Typed<S, H, F, W>
+where
+    S: Send + Sync + 'static,
+    H: Fn(Arc<S>, Context) -> F + Copy + Send + 'static,
+    F: Future<Output = (Context, Result<T, Status>)> + Send + 'static,
+    T: 'static,
+    W: Write<T>,
+{
+    fn another(&self) -> Pin<Box<dyn Slot>> {
+        slot::<S, H, F, T, W>(self.served.clone(), self.make)
+    }
+
+    fn begin(self: Pin<&mut Self>, cx: Context) {
+        let mut this = self.project();
+        this.future.set(Some((this.make)(this.served.clone(), cx)));
+    }
+
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>, answered: &mut Answered) -> Poll<()> {
+        let Some(future) = self.project().future.as_pin_mut() else { return Poll::Pending };
+        match future.poll(task) {
+            Poll::Ready((cx, answer)) => {
+                answer_with::<T, W>(cx, answer, answered);
+                Poll::Ready(())
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// The same for all methods that answer with the same type.
+fn answer_with<T, W: Write<T>>(cx: Context, answer: Result<T, Status>, answered: &mut Answered) {
+    match answer {
+        Ok(mut value) => {
+            answered.answer = Some(W::write(&mut value, cx.codec()));
+            answered.context = Some(cx);
+        }
+        Err(status) => {
+            answered.answer = Some(Answer::Failed(status));
+            answered.context = Some(cx);
+        }
+    }
+}
+
+/// A value of a typed handler, written with the one of the codecs `L` that its pull came in.
+pub(super) struct Listed<L>(PhantomData<L>);
+
+impl<L: EncodeAny<T>, T: 'static> Write<T> for Listed<L> {
+    fn write(value: &mut T, codec: u8) -> Answer {
+        // A handler that returns nothing answers with no body.
+        if TypeId::of::<T>() == TypeId::of::<()>() {
+            return Answer::Nothing;
+        }
+        let codec = if L::IDS.contains(&codec) { codec } else { <L as CodecList>::First::ID };
+        let mut payload = buffer::take();
+        let written = L::encode(codec, value, &mut payload);
+        Answer::written(codec, payload, written)
+    }
+}
+
+/// A body that the handler chose itself.
+pub(super) struct Chosen;
+
+impl Write<ReplyBody> for Chosen {
+    fn write(value: &mut ReplyBody, _: u8) -> Answer {
+        std::mem::take(value).into_answer()
+    }
+}
+
+/// Nothing, as of a push.
+pub(super) struct Nothing;
+
+impl Write<()> for Nothing {
+    fn write((): &mut (), _: u8) -> Answer {
+        Answer::Nothing
+    }
+}
