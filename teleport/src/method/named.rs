@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -42,7 +42,44 @@ impl<M, T> Named<M, T> {
 /// Names of serde's struct; no codec writes it.
 const STRUCT_NAME: &str = "Arguments";
 
-struct ArgsVisitor<M, T>(PhantomData<fn() -> (M, T)>);
+/// Reads the tuple `T` by these names; the same for all methods whose arguments are of the same types.
+struct ArgsVisitor<T> {
+    names: &'static [&'static str],
+    args: PhantomData<fn() -> T>,
+}
+
+/// Writes a tuple by these names; the same for all methods whose arguments are of the same types.
+trait WriteArgs {
+    fn write<S: Serializer>(&self, names: &'static [&'static str], serializer: S)
+    -> Result<S::Ok, S::Error>;
+}
+
+/// The next argument of those that come in order.
+fn next<'de, T: Deserialize<'de>, S: SeqAccess<'de>>(seq: &mut S, name: &'static str) -> Result<T, S::Error> {
+    match seq.next_element() {
+        Ok(Some(value)) => Ok(value),
+        Ok(None) => T::deserialize(Missing(name, PhantomData)),
+        Err(error) => Err(error),
+    }
+}
+
+/// An argument of those that come by name, when all have come.
+fn found<'de, T: Deserialize<'de>, E: serde::de::Error>(value: Option<T>, name: &'static str) -> Result<T, E> {
+    match value {
+        Some(value) => Ok(value),
+        None => T::deserialize(Missing(name, PhantomData)),
+    }
+}
+
+#[cold]
+fn twice<E: serde::de::Error>(name: &str) -> E {
+    E::custom(format_args!("argument `{name}` is given twice"))
+}
+
+#[cold]
+fn missing<E: serde::de::Error>(name: &str) -> E {
+    E::custom(format_args!("argument `{name}` is missing"))
+}
 
 /// Reads an argument's name as its position; `None` for a name that is not known.
 struct NameSeed(&'static [&'static str]);
@@ -82,7 +119,7 @@ impl<'de, E: serde::de::Error> Deserializer<'de> for Missing<E> {
     type Error = E;
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, E> {
-        Err(E::custom(format_args!("argument `{}` is missing", self.0)))
+        Err(missing(self.0))
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
@@ -95,59 +132,65 @@ impl<'de, E: serde::de::Error> Deserializer<'de> for Missing<E> {
     }
 }
 
+fn expected(names: &[&str], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "an object with the arguments {names:?}")
+}
+
 macro_rules! tuples {
     ($($count:literal: $($T:ident $at:tt),+;)*) => {$(
+        impl<$($T: Serialize),+> WriteArgs for ($($T,)+) {
+            fn write<S: Serializer>(
+                &self,
+                names: &'static [&'static str],
+                serializer: S,
+            ) -> Result<S::Ok, S::Error> {
+                let mut object = serializer.serialize_struct(STRUCT_NAME, $count)?;
+                $(object.serialize_field(names[$at], &self.$at)?;)+
+                object.end()
+            }
+        }
+
         impl<Names: ArgNames, $($T: Serialize),+> Serialize for Named<Names, ($($T,)+)> {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let mut object = serializer.serialize_struct(STRUCT_NAME, $count)?;
-                $(object.serialize_field(Names::NAMES[$at], &self.args.$at)?;)+
-                object.end()
+                self.args.write(Names::NAMES, serializer)
             }
         }
 
         impl<'de, Names: ArgNames, $($T: Deserialize<'de>),+> Deserialize<'de> for Named<Names, ($($T,)+)> {
             fn deserialize<De: Deserializer<'de>>(deserializer: De) -> Result<Self, De::Error> {
-                let visitor = ArgsVisitor::<Names, ($($T,)+)>(PhantomData);
-                deserializer.deserialize_struct(STRUCT_NAME, Names::NAMES, visitor).map(Named::new)
+                let visitor = ArgsVisitor::<($($T,)+)> { names: Names::NAMES, args: PhantomData };
+                match deserializer.deserialize_struct(STRUCT_NAME, Names::NAMES, visitor) {
+                    Ok(args) => Ok(Named::new(args)),
+                    Err(error) => Err(error),
+                }
             }
         }
 
-        impl<'de, Names: ArgNames, $($T: Deserialize<'de>),+> Visitor<'de> for ArgsVisitor<Names, ($($T,)+)> {
+        impl<'de, $($T: Deserialize<'de>),+> Visitor<'de> for ArgsVisitor<($($T,)+)> {
             type Value = ($($T,)+);
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "an object with the arguments {:?}", Names::NAMES)
+                expected(self.names, f)
             }
 
             fn visit_seq<Seq: SeqAccess<'de>>(self, mut seq: Seq) -> Result<Self::Value, Seq::Error> {
-                Ok(($(
-                    match seq.next_element::<$T>()? {
-                        Some(value) => value,
-                        None => $T::deserialize(Missing(Names::NAMES[$at], PhantomData))?,
-                    },
-                )+))
+                Ok(($(next::<$T, Seq>(&mut seq, self.names[$at])?,)+))
             }
 
             #[allow(non_snake_case)]
             fn visit_map<Map: MapAccess<'de>>(self, mut map: Map) -> Result<Self::Value, Map::Error> {
                 $(let mut $T: Option<$T> = None;)+
-                while let Some(position) = map.next_key_seed(NameSeed(Names::NAMES))? {
+                while let Some(position) = map.next_key_seed(NameSeed(self.names))? {
                     match position {
                         $(Some($at) => {
                             if $T.replace(map.next_value()?).is_some() {
-                                let name = Names::NAMES[$at];
-                                return Err(Map::Error::custom(format_args!("argument `{name}` is given twice")));
+                                return Err(twice(self.names[$at]));
                             }
                         })+
                         _ => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
-                Ok(($(
-                    match $T {
-                        Some(value) => value,
-                        None => $T::deserialize(Missing(Names::NAMES[$at], PhantomData))?,
-                    },
-                )+))
+                Ok(($(found::<$T, Map::Error>($T, self.names[$at])?,)+))
             }
         }
     )*};
