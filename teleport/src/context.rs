@@ -124,7 +124,10 @@ impl Context {
     /// A status 400 where the body is no `T`, 415 where it is in another codec; for those there is
     /// [`bind_as`](Self::bind_as).
     pub fn bind<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, Status> {
-        decode_untyped(self.codec(), self.input()).map_err(|error| body_status(&error))
+        match decode_untyped(self.codec(), self.input()) {
+            Ok(value) => Ok(value),
+            Err(error) => Err(body_status(&error)),
+        }
     }
 
     /// Reads the body by the codec id that it carries, which is to be one of the tuple `L`, such as
@@ -134,7 +137,10 @@ impl Context {
     ///
     /// A status 400 where the body is no `T`, 415 where it is in a codec that `L` does not list.
     pub fn bind_as<'a, L: DecodeAny<'a, T>, T>(&'a self) -> Result<T, Status> {
-        L::decode(self.codec(), self.input()).map_err(|error| body_status(&error))
+        match L::decode(self.codec(), self.input()) {
+            Ok(value) => Ok(value),
+            Err(error) => Err(body_status(&error)),
+        }
     }
 
     pub(crate) fn new(session: Session, packet: Packet) -> Self {
@@ -151,6 +157,7 @@ impl Context {
 }
 
 /// The status that answers a body that can't be read.
+#[cold]
 fn body_status(error: &AnyError) -> Status {
     let code = match error {
         AnyError::Unsupported { .. } => Code::UNSUPPORTED_CODEC,

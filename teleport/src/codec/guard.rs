@@ -8,14 +8,14 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess,
+    DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess,
     Visitor,
 };
 
 use super::input::Input;
+use super::lent::{LentBytes, LentText};
 use super::scratch::{Kept, Scratch};
 
 /// Elements that any body may have, beyond one for each of its bytes.
@@ -51,27 +51,31 @@ impl<'de> Bounds<'de> {
         self
     }
 
-    fn keep(&self, value: Kept) -> &'de Kept {
+    pub(super) fn keep(&self, value: Kept) -> &'de Kept {
         let (kept, next) = self.scratch.get().keep(value);
         self.scratch.set(next);
         kept
     }
 
+    /// One level further in, until [`leave`](Self::leave).
     #[inline]
-    fn nested<T, E: Error>(&self, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    fn enter<E: Error>(&self) -> Result<(), E> {
         let Some(left) = self.levels.get().checked_sub(1) else {
             return Err(self.too_deep());
         };
         self.levels.set(left);
-        let value = read();
-        self.levels.set(left + 1);
-        value
+        Ok(())
+    }
+
+    #[inline]
+    fn leave(&self) {
+        self.levels.set(self.levels.get() + 1);
     }
 
     #[inline]
     fn count<E: Error>(&self, elements: u64) -> Result<(), E> {
         let Some(left) = self.elements.get().checked_sub(elements) else {
-            return Err(E::custom("there are more elements than the bytes of the body could hold"));
+            return Err(too_many());
         };
         self.elements.set(left);
         Ok(())
@@ -80,6 +84,19 @@ impl<'de> Bounds<'de> {
     #[inline]
     fn hint(&self, hint: Option<usize>) -> Option<usize> {
         hint.map(|hint| hint.min(usize::try_from(self.elements.get()).unwrap_or(usize::MAX)))
+    }
+
+    /// Counts the elements of a sequence or map together, where the deserializer has told how many there are; what is
+    /// then left to ask for.
+    #[inline]
+    fn ahead<E: Error>(&self, asked: Asked, elements: Option<usize>) -> Result<Asked, E> {
+        match elements {
+            Some(elements) if self.counted_ahead && asked != Asked::Fixed => {
+                self.count(elements as u64)?;
+                Ok(Asked::Fixed)
+            }
+            _ => Ok(asked),
+        }
     }
 
     #[cold]
@@ -91,29 +108,13 @@ impl<'de> Bounds<'de> {
     }
 }
 
-/// Reads a whole value within bounds.
-pub(super) struct GuardSeed<'g, 'de, T> {
-    bounds: &'g Bounds<'de>,
-    value: PhantomData<fn() -> T>,
-}
-
-impl<'g, 'de, T> GuardSeed<'g, 'de, T> {
-    pub(super) fn new(bounds: &'g Bounds<'de>) -> Self {
-        GuardSeed { bounds, value: PhantomData }
-    }
-}
-
-impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for GuardSeed<'_, 'de, T> {
-    type Value = T;
-
-    #[inline]
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        T::deserialize(Guarded { inner: deserializer, bounds: self.bounds, asked: Asked::Value })
-    }
+#[cold]
+fn too_many<E: Error>() -> E {
+    E::custom("there are more elements than the bytes of the body could hold")
 }
 
 /// Any of serde's parts, within bounds.
-struct Guarded<'g, 'de, X> {
+pub(super) struct Guarded<'g, 'de, X> {
     inner: X,
     bounds: &'g Bounds<'de>,
     asked: Asked,
@@ -127,29 +128,17 @@ enum Asked {
     /// As many elements as the type itself says, as a tuple does: they need no counting, and the fields of many small
     /// structs may well be more than their bytes.
     Fixed,
-    /// A text that it does not need to own, so perhaps one to borrow.
-    Text,
-    /// Bytes that it does not need to own.
-    Bytes,
 }
 
 impl<'g, 'de, X> Guarded<'g, 'de, X> {
     #[inline]
-    fn with<Y>(&self, inner: Y) -> Guarded<'g, 'de, Y> {
-        self.asking(inner, Asked::Value)
+    pub(super) fn new(inner: X, bounds: &'g Bounds<'de>) -> Self {
+        Guarded { inner, bounds, asked: Asked::Value }
     }
 
-    /// Counts the elements of a sequence or map together, where the deserializer has told how many there are; what is
-    /// then left to ask for.
     #[inline]
-    fn ahead<E: Error>(&self, elements: Option<usize>) -> Result<Asked, E> {
-        match elements {
-            Some(elements) if self.bounds.counted_ahead && self.asked != Asked::Fixed => {
-                self.bounds.count(elements as u64)?;
-                Ok(Asked::Fixed)
-            }
-            _ => Ok(self.asked),
-        }
+    fn with<Y>(&self, inner: Y) -> Guarded<'g, 'de, Y> {
+        Guarded::new(inner, self.bounds)
     }
 
     #[inline]
@@ -189,9 +178,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, 'de, D> {
         deserialize_f32();
         deserialize_f64();
         deserialize_char();
-        deserialize_str() Text;
         deserialize_string();
-        deserialize_bytes() Bytes;
         deserialize_byte_buf();
         deserialize_option();
         deserialize_unit();
@@ -205,6 +192,16 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, 'de, D> {
         deserialize_enum(name: &'static str, variants: &'static [&'static str]);
         deserialize_identifier();
         deserialize_ignored_any();
+    }
+
+    #[inline]
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_str(LentText { inner: visitor, bounds: self.bounds })
+    }
+
+    #[inline]
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_bytes(LentBytes { inner: visitor, bounds: self.bounds })
     }
 
     #[inline]
@@ -246,38 +243,10 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, 'de, V> {
         visit_char(char);
         visit_borrowed_str(&'de str);
         visit_borrowed_bytes(&'de [u8]);
-    }
-
-    #[inline]
-    fn visit_str<E: Error>(self, text: &str) -> Result<V::Value, E> {
-        match self.asked {
-            Asked::Text => self.lend_text(text.into()),
-            _ => self.inner.visit_str(text),
-        }
-    }
-
-    #[inline]
-    fn visit_string<E: Error>(self, text: String) -> Result<V::Value, E> {
-        match self.asked {
-            Asked::Text => self.lend_text(text.into()),
-            _ => self.inner.visit_string(text),
-        }
-    }
-
-    #[inline]
-    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<V::Value, E> {
-        match self.asked {
-            Asked::Bytes => self.lend_bytes(bytes.into()),
-            _ => self.inner.visit_bytes(bytes),
-        }
-    }
-
-    #[inline]
-    fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<V::Value, E> {
-        match self.asked {
-            Asked::Bytes => self.lend_bytes(bytes.into()),
-            _ => self.inner.visit_byte_buf(bytes),
-        }
+        visit_str(&str);
+        visit_string(String);
+        visit_bytes(&[u8]);
+        visit_byte_buf(Vec<u8>);
     }
 
     #[inline]
@@ -293,64 +262,48 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, 'de, V> {
     #[inline]
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
         let deserializer = self.with(deserializer);
-        self.bounds.nested(|| self.inner.visit_some(deserializer))
+        self.bounds.enter()?;
+        let value = self.inner.visit_some(deserializer);
+        self.bounds.leave();
+        value
     }
 
     #[inline]
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
         let deserializer = self.with(deserializer);
-        self.bounds.nested(|| self.inner.visit_newtype_struct(deserializer))
+        self.bounds.enter()?;
+        let value = self.inner.visit_newtype_struct(deserializer);
+        self.bounds.leave();
+        value
     }
 
     #[inline]
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<V::Value, A::Error> {
-        if self.asked == Asked::Bytes {
-            return self.visit_byte_seq(seq);
-        }
-        let asked = self.ahead(seq.size_hint())?;
+        let asked = self.bounds.ahead(self.asked, seq.size_hint())?;
         let seq = self.asking(seq, asked);
-        self.bounds.nested(|| self.inner.visit_seq(seq))
+        self.bounds.enter()?;
+        let value = self.inner.visit_seq(seq);
+        self.bounds.leave();
+        value
     }
 
     #[inline]
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
-        let asked = self.ahead(map.size_hint())?;
+        let asked = self.bounds.ahead(self.asked, map.size_hint())?;
         let map = self.asking(map, asked);
-        self.bounds.nested(|| self.inner.visit_map(map))
+        self.bounds.enter()?;
+        let value = self.inner.visit_map(map);
+        self.bounds.leave();
+        value
     }
 
     #[inline]
     fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<V::Value, A::Error> {
         let data = self.with(data);
-        self.bounds.nested(|| self.inner.visit_enum(data))
-    }
-}
-
-impl<'de, V: Visitor<'de>> Guarded<'_, 'de, V> {
-    #[cold]
-    fn lend_text<E: Error>(self, text: Box<str>) -> Result<V::Value, E> {
-        match self.bounds.keep(Kept::Text(text)) {
-            Kept::Text(text) => self.inner.visit_borrowed_str(text),
-            Kept::Bytes(bytes) => self.inner.visit_borrowed_bytes(bytes),
-        }
-    }
-
-    #[cold]
-    fn lend_bytes<E: Error>(self, bytes: Box<[u8]>) -> Result<V::Value, E> {
-        match self.bounds.keep(Kept::Bytes(bytes)) {
-            Kept::Text(text) => self.inner.visit_borrowed_str(text),
-            Kept::Bytes(bytes) => self.inner.visit_borrowed_bytes(bytes),
-        }
-    }
-
-    /// Bytes in a codec that has none of their own, such as JSON: an array of numbers.
-    fn visit_byte_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<V::Value, A::Error> {
-        let mut seq = self.with(seq);
-        let mut bytes = Vec::new();
-        while let Some(byte) = seq.next_element::<u8>()? {
-            bytes.push(byte);
-        }
-        self.lend_bytes(bytes.into())
+        self.bounds.enter()?;
+        let value = self.inner.visit_enum(data);
+        self.bounds.leave();
+        value
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 
 use super::DecodeLimits;
-use super::guard::{Bounds, GuardSeed};
+use super::guard::{Bounds, Guarded};
 use super::scratch::Scratch;
 
 /// A body to be decoded: its bytes, the bounds on what they may become, and where that may borrow from.
@@ -61,9 +61,7 @@ impl<'de> Input<'de> {
         T: Deserialize<'de>,
         D: Deserializer<'de>,
     {
-        use serde::de::DeserializeSeed;
-
-        GuardSeed::new(&Bounds::new(self)).deserialize(deserializer)
+        T::deserialize(Guarded::new(deserializer, &Bounds::new(self)))
     }
 
     pub(super) fn scratch(self) -> &'de Scratch {

@@ -39,6 +39,14 @@ pub trait DecodeAny<'de, T>: CodecList {
     fn decode(id: u8, input: Input<'de>) -> Result<T, AnyError>;
 }
 
+#[inline]
+fn any<T>(outcome: Result<T, CodecError>) -> Result<T, AnyError> {
+    match outcome {
+        Ok(value) => Ok(value),
+        Err(error) => Err(AnyError::Codec(error)),
+    }
+}
+
 #[cold]
 fn unsupported<L: CodecList>(id: u8) -> AnyError {
     AnyError::Unsupported { id, supported: L::NAMES }
@@ -56,10 +64,10 @@ macro_rules! lists {
             #[inline]
             fn encode(id: u8, value: &T, out: &mut Vec<u8>) -> Result<(), AnyError> {
                 if id == $First::ID || id == 0 {
-                    return Ok($First::encode(value, out)?);
+                    return any($First::encode(value, out));
                 }
                 $(if id == $C::ID {
-                    return Ok($C::encode(value, out)?);
+                    return any($C::encode(value, out));
                 })*
                 Err(unsupported::<Self>(id))
             }
@@ -74,10 +82,10 @@ macro_rules! lists {
             #[inline]
             fn decode(id: u8, input: Input<'de>) -> Result<T, AnyError> {
                 if id == $First::ID || id == 0 {
-                    return Ok($First::decode(input)?);
+                    return any($First::decode(input));
                 }
                 $(if id == $C::ID {
-                    return Ok($C::decode(input)?);
+                    return any($C::decode(input));
                 })*
                 Err(unsupported::<Self>(id))
             }

@@ -10,6 +10,7 @@ mod guard;
 pub mod gzip;
 mod input;
 mod json;
+mod lent;
 mod list;
 mod plain;
 mod protobuf;

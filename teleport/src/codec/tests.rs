@@ -203,7 +203,7 @@ fn no_codec_overlooks_what_follows_a_value() {
     refused(
         Json::decode(lasting(b"1 2", &DecodeLimits::default().with_max_depth(3))).map(|n: u8| n),
         "json",
-        "trailing",
+        "left behind the value",
     );
     let mut bytes = encode::<Bincode, _>(&(7u8, "text"));
     bytes.push(0);
