@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::buffer;
 use crate::codec::{AnyError, DecodeAny, Input, Scratch, decode_untyped};
 use crate::session::Session;
 use crate::status::{Code, Status};
@@ -147,12 +148,15 @@ impl Context {
         Context { session, packet, scratch: Scratch::default() }
     }
 
-    pub(crate) fn into_packet(self) -> Packet {
-        self.packet
-    }
-
     fn input(&self) -> Input<'_> {
         Input::new(self.payload(), &self.session.shared().settings.decode, &self.scratch)
+    }
+}
+
+/// The next packet has its buffer.
+impl Drop for Context {
+    fn drop(&mut self) {
+        buffer::give(self.packet.take_buf());
     }
 }
 

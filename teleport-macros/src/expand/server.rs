@@ -118,10 +118,7 @@ fn route(service: &Service, method: &Method, own: &Ident, names: &Names) -> Toke
         #(#cfg)*
         routes.#register(
             &self.service,
-            |service: ::std::sync::Arc<#own>, cx: #private::Context| async move {
-                let reply = #reply;
-                (cx, reply)
-            },
+            |service: ::std::sync::Arc<#own>, cx: #private::Context| async move { #reply },
         );
     }
 }

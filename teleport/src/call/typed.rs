@@ -10,7 +10,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::buffer;
@@ -62,16 +62,15 @@ impl ClientCore {
 type EncodeArgs<A> = (u8, fn(&A, &mut Vec<u8>) -> Result<(), CodecError>);
 
 /// Reads a reply by the id of its codec.
-type DecodeReply<R> = fn(&PullCore<'_>, Packet) -> Result<R>;
+type DecodeReply<R> = fn(&PullCore<'_>, &mut Packet) -> Result<R>;
 
-/// Encodes the arguments of a call into `body` on its first poll; once, as there is nothing to encode with behind it.
-fn encode_args<A>(args: &A, encode: &mut Option<EncodeArgs<A>>, body: &mut Result<EncodedBody>) {
-    if let Some((codec, write)) = *encode {
-        let mut payload = buffer::take();
-        let written = write(args, &mut payload);
-        *body = encoded(codec, payload, written);
-        *encode = None;
-    }
+/// Encodes the arguments of a call on its first poll; once, as there is nothing to encode with behind it.
+fn encode_args<A>(args: &A, encode: &mut Option<EncodeArgs<A>>) -> Result<EncodedBody> {
+    let Some((codec, write)) = *encode else { return Ok(None) };
+    let mut payload = buffer::take();
+    let written = write(args, &mut payload);
+    *encode = None;
+    encoded(codec, payload, written)
 }
 
 fn encoded(codec: u8, payload: Vec<u8>, written: Result<(), CodecError>) -> Result<EncodedBody> {
@@ -79,13 +78,13 @@ fn encoded(codec: u8, payload: Vec<u8>, written: Result<(), CodecError>) -> Resu
     Ok(Some((codec, payload)))
 }
 
-fn decode_reply<L, R>(core: &PullCore<'_>, packet: Packet) -> Result<R>
+fn decode_reply<L, R>(core: &PullCore<'_>, packet: &mut Packet) -> Result<R>
 where
     L: for<'de> DecodeAny<'de, R>,
 {
     let scratch = Scratch::default();
-    let decoded = L::decode(packet.body().codec(), core.input(&packet, &scratch));
-    buffer::give(packet.into_buf());
+    let decoded = L::decode(packet.body().codec(), core.input(packet, &scratch));
+    buffer::give(packet.take_buf());
     match decoded {
         Ok(reply) => Ok(reply),
         Err(error) => Err(core.undecodable(&error)),
@@ -96,27 +95,24 @@ where
 struct PullCore<'a> {
     flight: PullFlight<'a>,
     request: Request<'static>,
-    body: Result<EncodedBody>,
 }
 
 impl<'a> PullCore<'a> {
     fn new(client: &'a ClientCore, method: &'static MethodSpec) -> Self {
-        PullCore {
-            flight: PullFlight::new(client.session()),
-            request: client.request(method),
-            body: Ok(None),
-        }
+        PullCore { flight: PullFlight::new(client.session()), request: client.request(method) }
     }
 
-    /// Drives the pull to its reply, which is inflated.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet>> {
-        let PullCore { flight, request, body } = self;
-        let mut packet = ready!(flight.poll(cx, request, &mut || std::mem::replace(body, Ok(None))))?;
-        let most = flight.session().shared().settings.decode.max_inflated;
-        if let Err(error) = inflate(&mut packet, most) {
-            return Poll::Ready(Err(self.undecodable(&error)));
+    /// Drives the pull to its reply, which is inflated. `body` counts on the first poll.
+    fn poll(&mut self, cx: &mut Context<'_>, body: Result<EncodedBody>) -> Poll<Result<Packet>> {
+        let mut body = Some(body);
+        let mut polled = self.flight.poll(cx, &self.request, &mut || body.take().unwrap_or(Ok(None)));
+        if let Poll::Ready(Ok(packet)) = &mut polled {
+            let most = self.flight.session().shared().settings.decode.max_inflated;
+            if let Err(error) = inflate(packet, most) {
+                polled = Poll::Ready(Err(self.undecodable(&error)));
+            }
         }
-        Poll::Ready(Ok(packet))
+        polled
     }
 
     fn input<'de>(&'de self, packet: &'de Packet, scratch: &'de Scratch) -> Input<'de> {
@@ -266,11 +262,11 @@ impl<M, A, R> Future for PullCall<'_, M, A, R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        encode_args(&this.args, &mut this.encode, &mut this.core.body);
-        match this.core.poll(cx) {
+        let body = encode_args(&this.args, &mut this.encode);
+        match this.core.poll(cx, body) {
             Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(mut packet)) => Poll::Ready((this.decode)(&this.core, &mut packet)),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Ready(Ok(packet)) => Poll::Ready((this.decode)(&this.core, packet)),
         }
     }
 }
@@ -314,21 +310,16 @@ pub struct PushCall<'a, M, A> {
 struct PushCore<'a> {
     flight: PushFlight<'a>,
     request: Request<'static>,
-    body: Result<EncodedBody>,
 }
 
 impl<'a> PushCore<'a> {
     fn new(client: &'a ClientCore, method: &'static MethodSpec) -> Self {
-        PushCore {
-            flight: PushFlight::new(client.session()),
-            request: client.request(method),
-            body: Ok(None),
-        }
+        PushCore { flight: PushFlight::new(client.session()), request: client.request(method) }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let PushCore { flight, request, body } = self;
-        flight.poll(cx, request, &mut || std::mem::replace(body, Ok(None)))
+    fn poll(&mut self, cx: &mut Context<'_>, body: Result<EncodedBody>) -> Poll<Result<()>> {
+        let mut body = Some(body);
+        self.flight.poll(cx, &self.request, &mut || body.take().unwrap_or(Ok(None)))
     }
 }
 
@@ -392,7 +383,7 @@ impl<M, A> Future for PushCall<'_, M, A> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        encode_args(&this.args, &mut this.encode, &mut this.core.body);
-        this.core.poll(cx)
+        let body = encode_args(&this.args, &mut this.encode);
+        this.core.poll(cx, body)
     }
 }

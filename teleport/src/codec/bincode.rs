@@ -59,7 +59,7 @@ impl<'de> Reader<'de> {
     #[cold]
     fn left_over(&self) -> CodecError {
         let bytes = self.0.len();
-        let text = format!("{bytes} bytes are left behind the value; do both sides have the same types?");
+        let text = format!("bytes are left behind the value ({bytes}); do both sides have the same types?");
         CodecError::new(Bincode::NAME, text)
     }
 }

@@ -203,12 +203,12 @@ fn no_codec_overlooks_what_follows_a_value() {
     refused(
         Json::decode(lasting(b"1 2", &DecodeLimits::default().with_max_depth(3))).map(|n: u8| n),
         "json",
-        "left behind the value",
+        "trailing",
     );
     let mut bytes = encode::<Bincode, _>(&(7u8, "text"));
     bytes.push(0);
-    refused(decode::<Bincode, (u8, &str)>(&bytes), "bincode", "bytes remaining");
-    refused(decode::<Bincode, ()>(&[0]), "bincode", "bytes remaining");
+    refused(decode::<Bincode, (u8, &str)>(&bytes), "bincode", "left behind the value");
+    refused(decode::<Bincode, ()>(&[0]), "bincode", "left behind the value");
     // To Protobuf it is one more field, unless it is none.
     let mut bytes = encode::<Protobuf, _>(&Node { name: "a".into(), ..Node::default() });
     bytes.push(0x7f);

@@ -114,11 +114,10 @@ where
 {
     let make = |served: Arc<(fn(&Context) -> Result<T, Status>, H)>, cx: Context| async move {
         let (bind, handler) = &*served;
-        let answer = match bind(&cx) {
-            Ok(value) => handler(cx.clone(), value).await,
+        match bind(&cx) {
+            Ok(value) => handler(cx, value).await,
             Err(status) => Err(status),
-        };
-        (cx, answer)
+        }
     };
     Arc::new(Handler::new(slot::<_, _, _, R, W>(Arc::new((bind, handler)), make)))
 }

@@ -9,7 +9,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use parking_lot::Mutex;
 
-use super::slot::{Answer, Answered, Slot};
+use super::slot::{Answer, Slot};
 use crate::buffer;
 use crate::codec::gzip;
 use crate::context::Context;
@@ -67,19 +67,20 @@ impl Handler {
             write_status(session.shared(), header, header_codec, &Status::new(code, error.to_string()), out);
             return Started::Ended;
         }
-        let bytes = packet.len();
+        let (bytes, codec) = (packet.len(), packet.body().codec());
         let cx = Context::new(session.clone(), packet);
         let mut slot = self.slot();
-        let mut answered = Answered::default();
+        let mut answer = None;
         // A handler that has to wait is polled again at once by its task, so this waker need not wake.
         let task = &mut TaskContext::from_waker(Waker::noop());
         let polled = catch_unwind(AssertUnwindSafe(|| {
             slot.as_mut().begin(cx);
-            slot.as_mut().poll(task, &mut answered)
+            slot.as_mut().poll(task, codec, &mut answer)
         }));
         let panic = match polled {
             Ok(Poll::Pending) => {
-                spawn(session.clone(), header, header_codec, bytes, slot);
+                let call = Call { header: header.clone().into_owned(), header_codec, codec, bytes, slot };
+                spawn(session.clone(), call);
                 return Started::Spawned;
             }
             Ok(Poll::Ready(())) => None,
@@ -87,12 +88,8 @@ impl Handler {
         };
         // What the handler sent before it answered goes out before its answer.
         session.shared().move_calls(out);
-        let Answered { context, answer } = answered;
         let answer = answer.unwrap_or_else(|| Answer::Failed(no_answer(&header.uri)));
         write_answer(session.shared(), header, header_codec, answer, out);
-        if let Some(cx) = context {
-            buffer::give(cx.into_packet().into_buf());
-        }
         match panic {
             None => self.keep(slot),
             Some(panic) => {
@@ -123,34 +120,38 @@ impl Handler {
 
 type Panic = dyn std::any::Any + Send;
 
-/// Goes on with a handler, whose packet has so many bytes, in a task of its own.
-fn spawn(
-    session: Session,
-    header: &Header<'_>,
+/// A call that has to wait.
+struct Call {
+    header: Header<'static>,
     header_codec: u8,
+    /// Id of the codec that its body came in.
+    codec: u8,
+    /// Bytes of its packet.
     bytes: usize,
-    mut slot: Pin<Box<dyn Slot>>,
-) {
-    // Encoded now: if the handler panics, the header is lost with it.
+    slot: Pin<Box<dyn Slot>>,
+}
+
+/// Goes on with a call in a task of its own.
+fn spawn(session: Session, call: Call) {
+    let Call { header, header_codec, codec, bytes, mut slot } = call;
+    // Encoded now: nothing may be left to do where the task is dropped.
     let mut fallback = Output::default();
-    write_status(session.shared(), header, header_codec, &no_answer(&header.uri), &mut fallback);
-    let uri = header.uri.clone().into_owned();
+    write_status(session.shared(), &header, header_codec, &no_answer(&header.uri), &mut fallback);
     let serving = Serving::start(session, fallback, bytes);
     tokio::spawn(async move {
         let cancel = serving.session().shared().cancel.clone();
-        let mut answered = Answered::default();
+        let mut answer = None;
         let poll = std::future::poll_fn(|task| {
-            catch_unwind(AssertUnwindSafe(|| slot.as_mut().poll(task, &mut answered).map(Ok)))
+            catch_unwind(AssertUnwindSafe(|| slot.as_mut().poll(task, codec, &mut answer).map(Ok)))
                 .unwrap_or_else(|panic| Poll::Ready(Err(panic)))
         });
         if let Some(Err(panic)) = cancel.run_until_cancelled(poll).await {
-            log_panic(&uri, &*panic);
+            log_panic(&header.uri, &*panic);
         }
         // Where there is no answer, `serving` gives its fallback when it is dropped.
-        if let Answered { context: Some(cx), answer: Some(answer) } = answered {
+        if let Some(answer) = answer {
             let mut reply = Output::default();
-            write_answer(cx.session().shared(), &cx.header(), cx.header_codec(), answer, &mut reply);
-            drop(cx);
+            write_answer(serving.session().shared(), &header, header_codec, answer, &mut reply);
             serving.finish(reply).await;
         }
     });

@@ -44,7 +44,7 @@ impl Routes {
         T: Send + 'static,
         S: Send + Sync + 'static,
         H: Fn(Arc<S>, Context) -> F + Copy + Send + 'static,
-        F: Future<Output = (Context, Result<T, Status>)> + Send + 'static,
+        F: Future<Output = Result<T, Status>> + Send + 'static,
     {
         let slot = slot::<S, H, F, T, Listed<M::Codecs>>(service.clone(), make);
         self.pulls.push(Registration::new(const { &M::SPEC }, slot));
@@ -57,7 +57,7 @@ impl Routes {
         M: Method,
         S: Send + Sync + 'static,
         H: Fn(Arc<S>, Context) -> F + Copy + Send + 'static,
-        F: Future<Output = (Context, Result<(), Status>)> + Send + 'static,
+        F: Future<Output = Result<(), Status>> + Send + 'static,
     {
         let slot = slot::<S, H, F, (), Nothing>(service.clone(), make);
         self.pushes.push(Registration::new(const { &M::SPEC }, slot));

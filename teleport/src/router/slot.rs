@@ -27,15 +27,14 @@ pub(super) trait Slot: Send {
     /// Makes the future of a call.
     fn begin(self: Pin<&mut Self>, cx: Context);
 
-    /// Polls it; where it ends, tells what it has answered.
-    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>, answered: &mut Answered) -> Poll<()>;
-}
-
-/// What a handler has answered. Filled in as it comes to be: a panic behind it takes nothing back.
-#[derive(Default)]
-pub(super) struct Answered {
-    pub(super) context: Option<Context>,
-    pub(super) answer: Option<Answer>,
+    /// Polls it. Where it ends, puts what it has answered into `answer`, which stays there where a panic comes behind
+    /// it; `codec` is that of the pull, 0 where it had no body.
+    fn poll(
+        self: Pin<&mut Self>,
+        task: &mut TaskContext<'_>,
+        codec: u8,
+        answer: &mut Option<Answer>,
+    ) -> Poll<()>;
 }
 
 /// What goes back to the caller.
@@ -75,7 +74,7 @@ pub(super) fn slot<S, H, F, T, W>(served: Arc<S>, make: H) -> Pin<Box<dyn Slot>>
 where
     S: Send + Sync + 'static,
     H: Fn(Arc<S>, Context) -> F + Copy + Send + 'static,
-    F: Future<Output = (Context, Result<T, Status>)> + Send + 'static,
+    F: Future<Output = Result<T, Status>> + Send + 'static,
     T: 'static,
     W: Write<T>,
 {
@@ -96,7 +95,7 @@ impl<S, H, F, T, W> Slot for Typed<S, H, F, W>
 where
     S: Send + Sync + 'static,
     H: Fn(Arc<S>, Context) -> F + Copy + Send + 'static,
-    F: Future<Output = (Context, Result<T, Status>)> + Send + 'static,
+    F: Future<Output = Result<T, Status>> + Send + 'static,
     T: 'static,
     W: Write<T>,
 {
@@ -109,11 +108,16 @@ where
         this.future.set(Some((this.make)(this.served.clone(), cx)));
     }
 
-    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>, answered: &mut Answered) -> Poll<()> {
+    fn poll(
+        self: Pin<&mut Self>,
+        task: &mut TaskContext<'_>,
+        codec: u8,
+        answer: &mut Option<Answer>,
+    ) -> Poll<()> {
         let Some(future) = self.project().future.as_pin_mut() else { return Poll::Pending };
         match future.poll(task) {
-            Poll::Ready((cx, answer)) => {
-                answer_with::<T, W>(cx, answer, answered);
+            Poll::Ready(outcome) => {
+                answer_with::<T, W>(outcome, codec, answer);
                 Poll::Ready(())
             }
             Poll::Pending => Poll::Pending,
@@ -122,16 +126,11 @@ where
 }
 
 /// The same for all methods that answer with the same type.
-fn answer_with<T, W: Write<T>>(cx: Context, answer: Result<T, Status>, answered: &mut Answered) {
-    match answer {
-        Ok(mut value) => {
-            answered.answer = Some(W::write(&mut value, cx.codec()));
-            answered.context = Some(cx);
-        }
-        Err(status) => {
-            answered.answer = Some(Answer::Failed(status));
-            answered.context = Some(cx);
-        }
+fn answer_with<T, W: Write<T>>(outcome: Result<T, Status>, codec: u8, answer: &mut Option<Answer>) {
+    match outcome {
+        // The value is dropped behind it.
+        Ok(mut value) => *answer = Some(W::write(&mut value, codec)),
+        Err(status) => *answer = Some(Answer::Failed(status)),
     }
 }
 

@@ -306,6 +306,11 @@ impl Packet {
         self.buf
     }
 
+    /// The buffer, to be used again; the packet is then no more than to be dropped.
+    pub(crate) fn take_buf(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.buf)
+    }
+
     fn text(&self, span: Span) -> &str {
         // It was a `str` when it was put there.
         std::str::from_utf8(&self.buf[span.range()]).unwrap_or_default()
