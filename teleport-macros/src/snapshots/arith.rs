@@ -103,109 +103,94 @@ impl<__S> ::core::fmt::Debug for ArithServer<__S> {
 impl<__S: Arith> ::teleport::__private::Service for ArithServer<__S> {
     const NAME: &'static ::core::primitive::str = "Arith";
     fn register(self, routes: &mut ::teleport::__private::Routes) {
-        {
-            let service = ::core::clone::Clone::clone(&self.service);
-            routes
-                .pull::<
-                    __arith::mul,
-                    ::teleport::__private::Written<__arith::mul, i64>,
-                    _,
-                    _,
-                >(move |cx| {
-                    let service: ::std::sync::Arc<__S> = ::core::clone::Clone::clone(
-                        &service,
-                    );
-                    async move {
-                        let reply = match ::teleport::__private::arguments::<
+        routes
+            .pull::<
+                __arith::mul,
+                ::teleport::__private::Written<__arith::mul, i64>,
+                _,
+                _,
+                _,
+            >(
+                &self.service,
+                |service: ::std::sync::Arc<__S>, cx: ::teleport::__private::Context| async move {
+                    match ::teleport::__private::arguments::<
+                        __arith::mul,
+                        ::teleport::__private::Named<
                             __arith::mul,
-                            ::teleport::__private::Named<
-                                __arith::mul,
-                                (
-                                    ::teleport::__private::Read<'_, __arith::mul, i64>,
-                                    ::teleport::__private::Read<'_, __arith::mul, i64>,
-                                ),
-                            >,
-                        >(&cx) {
-                            ::core::result::Result::Ok(args) => {
-                                let (arg0, arg1) = args.into_inner();
-                                {
-                                    let value = <__S as Arith>::mul(&*service, arg0, arg1)
-                                        .await;
-                                    ::teleport::__private::ReplyResult::into_reply(value)
-                                }
+                            (
+                                ::teleport::__private::Read<'_, __arith::mul, i64>,
+                                ::teleport::__private::Read<'_, __arith::mul, i64>,
+                            ),
+                        >,
+                    >(&cx) {
+                        ::core::result::Result::Ok(args) => {
+                            let (arg0, arg1) = args.into_inner();
+                            {
+                                let value = <__S as Arith>::mul(&*service, arg0, arg1)
+                                    .await;
+                                ::teleport::__private::ReplyResult::into_reply(value)
                             }
-                            ::core::result::Result::Err(status) => {
-                                ::core::result::Result::Err(status)
-                            }
-                        };
-                        (cx, reply)
+                        }
+                        ::core::result::Result::Err(status) => {
+                            ::core::result::Result::Err(status)
+                        }
                     }
-                });
-        }
-        {
-            let service = ::core::clone::Clone::clone(&self.service);
-            routes
-                .pull::<
-                    __arith::whoami,
-                    ::teleport::__private::Written<__arith::whoami, User>,
-                    _,
-                    _,
-                >(move |cx| {
-                    let service: ::std::sync::Arc<__S> = ::core::clone::Clone::clone(
-                        &service,
-                    );
-                    async move {
-                        let reply = match ::teleport::__private::arguments::<
-                            __arith::whoami,
-                            ::teleport::__private::Read<'_, __arith::whoami, &str>,
-                        >(&cx) {
-                            ::core::result::Result::Ok(args) => {
-                                let arg0 = args;
-                                {
-                                    let value = <__S as Arith>::whoami(&*service, &cx, arg0)
-                                        .await;
-                                    ::core::result::Result::Ok(value)
-                                }
+                },
+            );
+        routes
+            .pull::<
+                __arith::whoami,
+                ::teleport::__private::Written<__arith::whoami, User>,
+                _,
+                _,
+                _,
+            >(
+                &self.service,
+                |service: ::std::sync::Arc<__S>, cx: ::teleport::__private::Context| async move {
+                    match ::teleport::__private::arguments::<
+                        __arith::whoami,
+                        ::teleport::__private::Read<'_, __arith::whoami, &str>,
+                    >(&cx) {
+                        ::core::result::Result::Ok(args) => {
+                            let arg0 = args;
+                            {
+                                let value = <__S as Arith>::whoami(&*service, &cx, arg0)
+                                    .await;
+                                ::core::result::Result::Ok(value)
                             }
-                            ::core::result::Result::Err(status) => {
-                                ::core::result::Result::Err(status)
-                            }
-                        };
-                        (cx, reply)
+                        }
+                        ::core::result::Result::Err(status) => {
+                            ::core::result::Result::Err(status)
+                        }
                     }
-                });
-        }
-        {
-            let service = ::core::clone::Clone::clone(&self.service);
-            routes
-                .push::<
-                    __arith::log,
-                    _,
-                    _,
-                >(move |cx| {
-                    let service: ::std::sync::Arc<__S> = ::core::clone::Clone::clone(
-                        &service,
-                    );
-                    async move {
-                        let reply = match ::teleport::__private::arguments::<
-                            __arith::log,
-                            ::teleport::__private::Read<'_, __arith::log, &str>,
-                        >(&cx) {
-                            ::core::result::Result::Ok(args) => {
-                                let arg0 = args;
-                                {
-                                    let () = <__S as Arith>::log(&*service, arg0).await;
-                                    ::core::result::Result::Ok(())
-                                }
+                },
+            );
+        routes
+            .push::<
+                __arith::log,
+                _,
+                _,
+                _,
+            >(
+                &self.service,
+                |service: ::std::sync::Arc<__S>, cx: ::teleport::__private::Context| async move {
+                    match ::teleport::__private::arguments::<
+                        __arith::log,
+                        ::teleport::__private::Read<'_, __arith::log, &str>,
+                    >(&cx) {
+                        ::core::result::Result::Ok(args) => {
+                            let arg0 = args;
+                            {
+                                let () = <__S as Arith>::log(&*service, arg0).await;
+                                ::core::result::Result::Ok(())
                             }
-                            ::core::result::Result::Err(status) => {
-                                ::core::result::Result::Err(status)
-                            }
-                        };
-                        (cx, reply)
+                        }
+                        ::core::result::Result::Err(status) => {
+                            ::core::result::Result::Err(status)
+                        }
                     }
-                });
-        }
+                },
+            );
     }
 }
 /// Calls the methods of [`Arith`] on the other side of a session; cheap to clone.

@@ -96,53 +96,48 @@ where
     const NAME: &'static ::core::primitive::str = "Store";
     fn register(self, routes: &mut tp::__private::Routes) {
         #[cfg(feature = "get")]
-        {
-            let service = ::core::clone::Clone::clone(&self.service);
-            routes
-                .pull::<
+        routes
+            .pull::<
+                __store::get,
+                tp::__private::Written<
                     __store::get,
-                    tp::__private::Written<
+                    <io::Result<V> as tp::__private::ReplyResult>::Value,
+                >,
+                _,
+                _,
+                _,
+            >(
+                &self.service,
+                |service: ::std::sync::Arc<__S>, cx: tp::__private::Context| async move {
+                    match tp::__private::arguments::<
                         __store::get,
-                        <io::Result<V> as tp::__private::ReplyResult>::Value,
-                    >,
-                    _,
-                    _,
-                >(move |cx| {
-                    let service: ::std::sync::Arc<__S> = ::core::clone::Clone::clone(
-                        &service,
-                    );
-                    async move {
-                        let reply = match tp::__private::arguments::<
+                        tp::__private::Named<
                             __store::get,
-                            tp::__private::Named<
-                                __store::get,
-                                (
-                                    tp::__private::Read<'_, __store::get, K>,
-                                    tp::__private::Read<'_, __store::get, &'_ str>,
-                                    tp::__private::Read<'_, __store::get, User<'_>>,
-                                ),
-                            >,
-                        >(&cx) {
-                            ::core::result::Result::Ok(args) => {
-                                let (arg0, arg1, arg2) = args.into_inner();
-                                {
-                                    let value = <__S as Store<
-                                        K,
-                                        V,
-                                        N,
-                                    >>::get(&*service, arg0, arg1, arg2)
-                                        .await;
-                                    tp::__private::ReplyResult::into_reply(value)
-                                }
+                            (
+                                tp::__private::Read<'_, __store::get, K>,
+                                tp::__private::Read<'_, __store::get, &'_ str>,
+                                tp::__private::Read<'_, __store::get, User<'_>>,
+                            ),
+                        >,
+                    >(&cx) {
+                        ::core::result::Result::Ok(args) => {
+                            let (arg0, arg1, arg2) = args.into_inner();
+                            {
+                                let value = <__S as Store<
+                                    K,
+                                    V,
+                                    N,
+                                >>::get(&*service, arg0, arg1, arg2)
+                                    .await;
+                                tp::__private::ReplyResult::into_reply(value)
                             }
-                            ::core::result::Result::Err(status) => {
-                                ::core::result::Result::Err(status)
-                            }
-                        };
-                        (cx, reply)
+                        }
+                        ::core::result::Result::Err(status) => {
+                            ::core::result::Result::Err(status)
+                        }
                     }
-                });
-        }
+                },
+            );
     }
 }
 #[cfg(unix)]

@@ -146,183 +146,149 @@ impl<__S> ::core::fmt::Debug for MethodsServer<__S> {
 impl<__S: Methods> ::teleport::__private::Service for MethodsServer<__S> {
     const NAME: &'static ::core::primitive::str = "Methods";
     fn register(self, routes: &mut ::teleport::__private::Routes) {
-        {
-            let service = ::core::clone::Clone::clone(&self.service);
-            routes
-                .pull::<
-                    __methods::pair,
-                    ::teleport::__private::Written<__methods::pair, i64>,
-                    _,
-                    _,
-                >(move |cx| {
-                    let service: ::std::sync::Arc<__S> = ::core::clone::Clone::clone(
-                        &service,
-                    );
-                    async move {
-                        let reply = match ::teleport::__private::arguments::<
-                            __methods::pair,
-                            (
-                                ::teleport::__private::Read<'_, __methods::pair, i64>,
-                                ::teleport::__private::Read<
-                                    '_,
-                                    __methods::pair,
-                                    Option<&str>,
-                                >,
-                            ),
-                        >(&cx) {
-                            ::core::result::Result::Ok(args) => {
-                                let (arg0, arg1) = args;
-                                {
-                                    let value = <__S as Methods>::pair(&*service, arg0, arg1)
-                                        .await;
-                                    ::core::result::Result::Ok(value)
-                                }
-                            }
-                            ::core::result::Result::Err(status) => {
-                                ::core::result::Result::Err(status)
-                            }
-                        };
-                        (cx, reply)
-                    }
-                });
-        }
-        {
-            let service = ::core::clone::Clone::clone(&self.service);
-            routes
-                .pull::<
-                    __methods::now,
-                    ::teleport::__private::Written<__methods::now, u64>,
-                    _,
-                    _,
-                >(move |cx| {
-                    let service: ::std::sync::Arc<__S> = ::core::clone::Clone::clone(
-                        &service,
-                    );
-                    async move {
-                        let reply = {
-                            let value = <__S as Methods>::now(&*service);
-                            ::core::result::Result::Ok(value)
-                        };
-                        (cx, reply)
-                    }
-                });
-        }
-        {
-            let service = ::core::clone::Clone::clone(&self.service);
-            routes
-                .push::<
-                    __methods::bump,
-                    _,
-                    _,
-                >(move |cx| {
-                    let service: ::std::sync::Arc<__S> = ::core::clone::Clone::clone(
-                        &service,
-                    );
-                    async move {
-                        let reply = {
-                            let () = <__S as Methods>::bump(&*service);
-                            ::core::result::Result::Ok(())
-                        };
-                        (cx, reply)
-                    }
-                });
-        }
-        {
-            let service = ::core::clone::Clone::clone(&self.service);
-            routes
-                .pull::<
-                    __methods::by_hand,
-                    ::teleport::__private::Written<__methods::by_hand, i64>,
-                    _,
-                    _,
-                >(move |cx| {
-                    let service: ::std::sync::Arc<__S> = ::core::clone::Clone::clone(
-                        &service,
-                    );
-                    async move {
-                        let reply = match ::teleport::__private::arguments::<
-                            __methods::by_hand,
-                            ::teleport::__private::Named<
-                                __methods::by_hand,
-                                (
-                                    ::teleport::__private::Read<'_, __methods::by_hand, i64>,
-                                    ::teleport::__private::Read<'_, __methods::by_hand, i64>,
-                                ),
-                            >,
-                        >(&cx) {
-                            ::core::result::Result::Ok(args) => {
-                                let (arg0, arg1) = args.into_inner();
-                                {
-                                    let value = <__S as Methods>::by_hand(&*service, arg0, arg1)
-                                        .await;
-                                    ::teleport::__private::ReplyResult::into_reply(value)
-                                }
-                            }
-                            ::core::result::Result::Err(status) => {
-                                ::core::result::Result::Err(status)
-                            }
-                        };
-                        (cx, reply)
-                    }
-                });
-        }
-        {
-            let service = ::core::clone::Clone::clone(&self.service);
-            routes
-                .pull::<
-                    __methods::r#type,
-                    ::teleport::__private::Written<__methods::r#type, String>,
-                    _,
-                    _,
-                >(move |cx| {
-                    let service: ::std::sync::Arc<__S> = ::core::clone::Clone::clone(
-                        &service,
-                    );
-                    async move {
-                        let reply = match ::teleport::__private::arguments::<
-                            __methods::r#type,
+        routes
+            .pull::<
+                __methods::pair,
+                ::teleport::__private::Written<__methods::pair, i64>,
+                _,
+                _,
+                _,
+            >(
+                &self.service,
+                |service: ::std::sync::Arc<__S>, cx: ::teleport::__private::Context| async move {
+                    match ::teleport::__private::arguments::<
+                        __methods::pair,
+                        (
+                            ::teleport::__private::Read<'_, __methods::pair, i64>,
                             ::teleport::__private::Read<
                                 '_,
-                                __methods::r#type,
-                                Cow<'_, str>,
+                                __methods::pair,
+                                Option<&str>,
                             >,
-                        >(&cx) {
-                            ::core::result::Result::Ok(args) => {
-                                let arg0 = args;
-                                {
-                                    let value = <__S as Methods>::r#type(&*service, arg0).await;
-                                    ::core::result::Result::Ok(value)
-                                }
+                        ),
+                    >(&cx) {
+                        ::core::result::Result::Ok(args) => {
+                            let (arg0, arg1) = args;
+                            {
+                                let value = <__S as Methods>::pair(&*service, arg0, arg1)
+                                    .await;
+                                ::core::result::Result::Ok(value)
                             }
-                            ::core::result::Result::Err(status) => {
-                                ::core::result::Result::Err(status)
+                        }
+                        ::core::result::Result::Err(status) => {
+                            ::core::result::Result::Err(status)
+                        }
+                    }
+                },
+            );
+        routes
+            .pull::<
+                __methods::now,
+                ::teleport::__private::Written<__methods::now, u64>,
+                _,
+                _,
+                _,
+            >(
+                &self.service,
+                |service: ::std::sync::Arc<__S>, cx: ::teleport::__private::Context| async move {
+                    {
+                        let value = <__S as Methods>::now(&*service);
+                        ::core::result::Result::Ok(value)
+                    }
+                },
+            );
+        routes
+            .push::<
+                __methods::bump,
+                _,
+                _,
+                _,
+            >(
+                &self.service,
+                |service: ::std::sync::Arc<__S>, cx: ::teleport::__private::Context| async move {
+                    {
+                        let () = <__S as Methods>::bump(&*service);
+                        ::core::result::Result::Ok(())
+                    }
+                },
+            );
+        routes
+            .pull::<
+                __methods::by_hand,
+                ::teleport::__private::Written<__methods::by_hand, i64>,
+                _,
+                _,
+                _,
+            >(
+                &self.service,
+                |service: ::std::sync::Arc<__S>, cx: ::teleport::__private::Context| async move {
+                    match ::teleport::__private::arguments::<
+                        __methods::by_hand,
+                        ::teleport::__private::Named<
+                            __methods::by_hand,
+                            (
+                                ::teleport::__private::Read<'_, __methods::by_hand, i64>,
+                                ::teleport::__private::Read<'_, __methods::by_hand, i64>,
+                            ),
+                        >,
+                    >(&cx) {
+                        ::core::result::Result::Ok(args) => {
+                            let (arg0, arg1) = args.into_inner();
+                            {
+                                let value = <__S as Methods>::by_hand(&*service, arg0, arg1)
+                                    .await;
+                                ::teleport::__private::ReplyResult::into_reply(value)
                             }
-                        };
-                        (cx, reply)
+                        }
+                        ::core::result::Result::Err(status) => {
+                            ::core::result::Result::Err(status)
+                        }
                     }
-                });
-        }
-        {
-            let service = ::core::clone::Clone::clone(&self.service);
-            routes
-                .pull::<
-                    __methods::own,
-                    ::teleport::__private::Written<__methods::own, Option<Vec<u8>>>,
-                    _,
-                    _,
-                >(move |cx| {
-                    let service: ::std::sync::Arc<__S> = ::core::clone::Clone::clone(
-                        &service,
-                    );
-                    async move {
-                        let reply = {
-                            let value = <__S as Methods>::own(&*service).await;
-                            ::core::result::Result::Ok(value)
-                        };
-                        (cx, reply)
+                },
+            );
+        routes
+            .pull::<
+                __methods::r#type,
+                ::teleport::__private::Written<__methods::r#type, String>,
+                _,
+                _,
+                _,
+            >(
+                &self.service,
+                |service: ::std::sync::Arc<__S>, cx: ::teleport::__private::Context| async move {
+                    match ::teleport::__private::arguments::<
+                        __methods::r#type,
+                        ::teleport::__private::Read<'_, __methods::r#type, Cow<'_, str>>,
+                    >(&cx) {
+                        ::core::result::Result::Ok(args) => {
+                            let arg0 = args;
+                            {
+                                let value = <__S as Methods>::r#type(&*service, arg0).await;
+                                ::core::result::Result::Ok(value)
+                            }
+                        }
+                        ::core::result::Result::Err(status) => {
+                            ::core::result::Result::Err(status)
+                        }
                     }
-                });
-        }
+                },
+            );
+        routes
+            .pull::<
+                __methods::own,
+                ::teleport::__private::Written<__methods::own, Option<Vec<u8>>>,
+                _,
+                _,
+                _,
+            >(
+                &self.service,
+                |service: ::std::sync::Arc<__S>, cx: ::teleport::__private::Context| async move {
+                    {
+                        let value = <__S as Methods>::own(&*service).await;
+                        ::core::result::Result::Ok(value)
+                    }
+                },
+            );
     }
 }
 /// Calls the methods of [`Methods`] on the other side of a session; cheap to clone.

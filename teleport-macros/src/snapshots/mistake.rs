@@ -62,27 +62,22 @@ impl<__S> ::core::fmt::Debug for ArithServer<__S> {
 impl<__S: Arith> ::teleport::__private::Service for ArithServer<__S> {
     const NAME: &'static ::core::primitive::str = "Arith";
     fn register(self, routes: &mut ::teleport::__private::Routes) {
-        {
-            let service = ::core::clone::Clone::clone(&self.service);
-            routes
-                .pull::<
-                    __arith::fine,
-                    ::teleport::__private::Written<__arith::fine, i64>,
-                    _,
-                    _,
-                >(move |cx| {
-                    let service: ::std::sync::Arc<__S> = ::core::clone::Clone::clone(
-                        &service,
-                    );
-                    async move {
-                        let reply = {
-                            let value = <__S as Arith>::fine(&*service).await;
-                            ::core::result::Result::Ok(value)
-                        };
-                        (cx, reply)
+        routes
+            .pull::<
+                __arith::fine,
+                ::teleport::__private::Written<__arith::fine, i64>,
+                _,
+                _,
+                _,
+            >(
+                &self.service,
+                |service: ::std::sync::Arc<__S>, cx: ::teleport::__private::Context| async move {
+                    {
+                        let value = <__S as Arith>::fine(&*service).await;
+                        ::core::result::Result::Ok(value)
                     }
-                });
-        }
+                },
+            );
     }
 }
 /// Calls the methods of [`Arith`] on the other side of a session; cheap to clone.
