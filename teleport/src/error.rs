@@ -90,15 +90,15 @@ pub enum Initiator {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Delivery {
-    /// Nothing of it left this process, so it has not run. To try again is worth it after a timeout, and over a new
-    /// session where [`Error::is_closed`]; what can't be encoded, is no uri or is over a limit of this side will not be
-    /// sent the next time either.
+    /// It has not run: nothing of it left this process, or the other side was closing and told that it did not take it.
+    /// To try again is worth it after a timeout, and over a new session where [`Error::is_closed`]; what can't be encoded,
+    /// is no uri or is over a limit of this side will not be sent the next time either.
     NotSent,
     /// It was handed to the connection and no reply came: it may have run.
     Unanswered,
     /// A reply came: it ran, or was refused, on the other side. Teleport itself answers before a handler begins with
-    /// 400 (a uri or body that can't be read), 404, 413 (too large), 415 (a codec that is not known) and, in a session
-    /// that is closing, 503; with 500 where the handler panicked or its reply could not be written.
+    /// 400 (a uri or body that can't be read), 404, 413 (too large), 415 (a codec that is not known) and, where too much
+    /// waits, 503; with 500 where the handler panicked or its reply could not be written.
     Answered,
 }
 
@@ -182,7 +182,7 @@ impl Error {
         self.0.delivery
     }
 
-    /// Whether the call may have run on the other side: false only where nothing of it was sent.
+    /// Whether the call may have run on the other side: false only where nothing of it was sent, or taken there.
     #[must_use]
     pub fn may_have_run(&self) -> bool {
         matches!(self.0.delivery, Some(Delivery::Unanswered | Delivery::Answered))
@@ -288,7 +288,7 @@ impl fmt::Display for Error {
             Kind::Io(error, doing) => write!(f, "{doing}: {error}")?,
         }
         match self.0.delivery {
-            Some(Delivery::NotSent) => f.write_str("; not sent")?,
+            Some(Delivery::NotSent) => f.write_str("; it has not run")?,
             Some(Delivery::Unanswered) => f.write_str("; sent, and may have run")?,
             _ => {}
         }

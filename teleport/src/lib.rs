@@ -39,6 +39,8 @@
 //! | handle without a trait, group, catch unknown uris | [`Router`], [`ReplyBody`] |
 //! | see the packet in a handler, and call back | [`Context`] |
 //! | reach many sessions | [`SessionHub`] |
+//! | shut down, at a signal or by a call | [`Peer::until_signal`], [`Shutdown`] |
+//! | restart without losing a call | `Restart`, on Unix |
 //! | choose or write a body codec | [`Codec`], [`Json`], [`Bincode`], [`Protobuf`], [`Plain`] |
 //! | choose or write a header codec | [`HeaderCodec`] |
 //! | run over a transport of your own, or in memory | [`Connection`] |
@@ -70,9 +72,11 @@ pub use codec::{
 pub use context::Context;
 pub use error::{Delivery, Error, Initiator, Result};
 pub use method::Accepts;
-pub use peer::{Broadcast, Dial, Peer, PeerBuilder, SessionHub};
+pub use peer::{Broadcast, Dial, Peer, PeerBuilder, SessionHub, Shutdown, ShutdownReport, UntilSignal};
+#[cfg(unix)]
+pub use peer::{Restart, Successor};
 pub use router::{Group, ReplyBody, Router, Routes, Service};
-pub use session::{Limits, Session, Timeouts};
+pub use session::{CutCall, Direction, Limits, Session, Timeouts};
 pub use socket::{Address, Connection, Endpoint, TcpOptions};
 pub use status::{Code, Status};
 #[doc(inline)]

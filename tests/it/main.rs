@@ -10,3 +10,4 @@ mod raw;
 mod router;
 mod service;
 mod session;
+mod shutdown;

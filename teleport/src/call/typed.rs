@@ -342,12 +342,7 @@ where
 
 /// A push without arguments.
 pub fn push_call_empty<M: Method>(client: &ClientCore) -> PushCall<'_, M, ()> {
-    PushCall {
-        core: PushCore::new(client, const { &M::SPEC }),
-        args: (),
-        encode: None,
-        method: PhantomData,
-    }
+    PushCall { core: PushCore::new(client, const { &M::SPEC }), args: (), encode: None, method: PhantomData }
 }
 
 impl<M, A> PushCall<'_, M, A> {

@@ -99,7 +99,11 @@ impl<'de> BincodeRead<'de> for &mut Reader<'de> {
     }
 
     #[inline]
-    fn forward_read_bytes<V: Visitor<'de>>(&mut self, length: usize, visitor: V) -> bincode::Result<V::Value> {
+    fn forward_read_bytes<V: Visitor<'de>>(
+        &mut self,
+        length: usize,
+        visitor: V,
+    ) -> bincode::Result<V::Value> {
         visitor.visit_borrowed_bytes(self.take(length)?)
     }
 }

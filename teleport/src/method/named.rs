@@ -50,8 +50,7 @@ struct ArgsVisitor<T> {
 
 /// Writes a tuple by these names; the same for all methods whose arguments are of the same types.
 trait WriteArgs {
-    fn write<S: Serializer>(&self, names: &'static [&'static str], serializer: S)
-    -> Result<S::Ok, S::Error>;
+    fn write<S: Serializer>(&self, names: &'static [&'static str], serializer: S) -> Result<S::Ok, S::Error>;
 }
 
 /// The next argument of those that come in order.
@@ -64,7 +63,10 @@ fn next<'de, T: Deserialize<'de>, S: SeqAccess<'de>>(seq: &mut S, name: &'static
 }
 
 /// An argument of those that come by name, when all have come.
-fn found<'de, T: Deserialize<'de>, E: serde::de::Error>(value: Option<T>, name: &'static str) -> Result<T, E> {
+fn found<'de, T: Deserialize<'de>, E: serde::de::Error>(
+    value: Option<T>,
+    name: &'static str,
+) -> Result<T, E> {
     match value {
         Some(value) => Ok(value),
         None => T::deserialize(Missing(name, PhantomData)),

@@ -33,6 +33,8 @@ pub(super) struct Driver {
     phase: Phase,
     /// This poll ends so that others get their turn; the next one writes.
     yielded: bool,
+    /// The other side was told that every pull that was taken is answered.
+    said_farewell: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +75,7 @@ impl Driver {
             timer: None,
             phase: Phase::Running,
             yielded: false,
+            said_farewell: false,
         }
     }
 
@@ -138,10 +141,16 @@ impl Driver {
         if !machine.is_drained() || !self.output.is_empty() {
             return Poll::Pending;
         }
+        let began_here = machine.closed().is_some_and(|closed| closed.initiator == Initiator::User);
         drop(machine);
+        if began_here && self.dispatch.is_reading() && !std::mem::replace(&mut self.said_farewell, true) {
+            self.dispatch.say_farewell(&mut self.output);
+            return Poll::Ready(None);
+        }
         // An error here means that the connection is gone, which lingering finds out as well.
         let _ = ready!(self.writer.poll_shutdown(cx));
         self.phase = Phase::Lingering;
+        self.shared.linger();
         Poll::Ready(None)
     }
 

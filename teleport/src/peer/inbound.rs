@@ -7,16 +7,22 @@ use std::task::Waker;
 
 use crate::buffer;
 use crate::router::{Inbound, Router, Started, write_status};
-use crate::session::{Ended, Handle, Session, Shared};
+use crate::session::{Ended, FAREWELL, Handle, NOT_TAKEN, Notice, Session, Shared};
 use crate::socket::{Arrival, Flow, Output};
 use crate::status::{Code, Status};
-use crate::wire::{self, Header, Packet, PacketRef, ProtobufHeader, SuccessHead, WireError};
+use crate::wire::{
+    self, Body, Features, Header, IdFormat, Kind, Packet, PacketId, PacketRef, ProtobufHeader, SuccessHead,
+    WireError,
+};
 
 thread_local! {
     // Where the replies of one read and their callers are gathered; a session keeps nothing of it.
     static REPLIES: Cell<Vec<(u64, Ended)>> = const { Cell::new(Vec::new()) };
     static CALLERS: Cell<Vec<Waker>> = const { Cell::new(Vec::new()) };
 }
+
+/// What a peer is told that knows nothing of notices.
+const CLOSING: &str = "the session is closing";
 
 /// What a packet that waits costs beside its bytes.
 const PARKED: usize = 256;
@@ -35,7 +41,13 @@ pub(super) struct Dispatch {
     session: Option<Session>,
     /// Replies that came in this read, by the ids of their pulls.
     replies: Vec<(u64, Ended)>,
+    /// What the other side, which closes, told in this read.
+    notice: Option<Notice>,
     reading: bool,
+    /// How the other side writes ids and headers, once it has begun something.
+    style: Option<(IdFormat, u8)>,
+    /// The other side has replied.
+    replied: bool,
     /// Pulls and pushes that wait, in order, and what they cost.
     parked: VecDeque<Packet>,
     parked_bytes: usize,
@@ -55,7 +67,10 @@ impl Dispatch {
             router,
             session: None,
             replies: Vec::new(),
+            notice: None,
             reading: true,
+            style: None,
+            replied: false,
             parked: VecDeque::new(),
             parked_bytes: 0,
             spawned: false,
@@ -121,6 +136,7 @@ impl Dispatch {
         self.session = None;
         let (mut replies, mut callers) = (std::mem::take(&mut self.replies), CALLERS.take());
         if !replies.is_empty() {
+            self.replied = true;
             let mut machine = self.shared.machine();
             // One that gave up leaves a late reply to nobody.
             callers.extend(replies.drain(..).filter_map(|(id, ended)| machine.end_pull(id, ended)));
@@ -129,7 +145,54 @@ impl Dispatch {
         callers.drain(..).for_each(Waker::wake);
         REPLIES.set(replies);
         CALLERS.set(callers);
+        if let Some(notice) = self.notice.take() {
+            self.heed(notice);
+        }
         count
+    }
+
+    /// Does what follows from the other side's notice, once the replies that came before it have reached their callers.
+    fn heed(&self, notice: Notice) {
+        let closed = Notice::closed();
+        match notice {
+            Notice::NotTaken => self.shared.hold(closed),
+            Notice::Farewell => {
+                // In this order, so that none begins in between.
+                self.shared.drain(closed.clone());
+                let mut woken = Vec::new();
+                self.shared.machine().refuse_pulls(&closed, &mut woken);
+                woken.into_iter().for_each(Waker::wake);
+            }
+        }
+    }
+
+    /// Whether notices mean something to the other side.
+    fn is_heeded(&self) -> bool {
+        self.shared.settings.headers.features.contains(Features::FAREWELL)
+            && self.shared.is_understood(Features::FAREWELL)
+    }
+
+    /// Writes this side's last word: every pull that it took is answered. To be written when that is so.
+    pub(super) fn say_farewell(&self, out: &mut Output) {
+        let settings = &self.shared.settings;
+        // One that has said nothing may be about to pull for the first time. If it knows nothing of this, it drops it.
+        let silent = self.style.is_none() && !self.replied;
+        if !self.is_heeded() && !(silent && settings.headers.features.contains(Features::FAREWELL)) {
+            return;
+        }
+        // An id of no pull, written as the other side writes its own; one that wrote none yet has none in flight.
+        let (id, codec) = match self.style {
+            Some((IdFormat::Sequence, codec)) => (PacketId::Sequence(u64::MAX), codec),
+            Some((_, codec)) => (PacketId::Text("farewell".into()), codec),
+            None => (PacketId::Sequence(0), settings.headers.codec),
+        };
+        let code = Code::UNAVAILABLE.number();
+        let header = Header { code, status: CLOSING.into(), ..Header::new(id, Kind::REPLY, FAREWELL) };
+        let written =
+            wire::write(out.tail(), &settings.headers.codecs, codec, &header, Body::None, &settings.wire);
+        if let Err(error) = written {
+            tracing::debug!(target: "teleport", peer = %self.shared.remote, %error, "a farewell could not be written");
+        }
     }
 
     /// Handles one packet. Replies that are there at once are appended to `out`.
@@ -197,18 +260,31 @@ impl Dispatch {
         packet: impl FnOnce() -> Packet,
     ) {
         if header.kind.is_reply() {
-            if let Some(id) = header.id.number() {
-                self.replies.push((id, Ended::Reply(packet())));
-            }
-            return;
+            return self.reply(header, packet);
         }
         if !header.kind.is_pull() && !header.kind.is_push() {
             return self.unknown_type(header);
+        }
+        if self.style.is_none() {
+            self.style = Some((header.id.format(), header_codec));
         }
         if !self.parked.is_empty() || self.is_congested(out) {
             return self.park(header, header_codec, out, packet);
         }
         self.start(header, header_codec, out, packet);
+    }
+
+    fn reply(&mut self, header: &Header<'_>, packet: impl FnOnce() -> Packet) {
+        let notice = Notice::of(header);
+        self.notice = self.notice.max(notice);
+        let ended = match notice {
+            Some(Notice::Farewell) => return,
+            Some(Notice::NotTaken) => Ended::NotTaken(Notice::closed()),
+            None => Ended::Reply(packet()),
+        };
+        if let Some(id) = header.id.number() {
+            self.replies.push((id, ended));
+        }
     }
 
     /// Puts a packet at the end of the line, or refuses it where that is too long.
@@ -248,7 +324,13 @@ impl Dispatch {
             return refuse(Status::bad_request(text), out);
         }
         let Some(session) = self.session.as_ref().filter(|_| !shared.is_ending()) else {
-            return refuse(Status::unavailable("the session is closing"), out);
+            shared.ledger.refused();
+            let status = Status::unavailable(CLOSING);
+            if !self.is_heeded() {
+                return refuse(status, out);
+            }
+            let header = Header { uri: NOT_TAKEN.into(), ..header.clone() };
+            return write_status(shared, &header, header_codec, &status, out);
         };
         let found = if header.kind.is_pull() {
             self.router.find_pull(&header.uri)

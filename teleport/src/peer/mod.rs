@@ -5,30 +5,46 @@ mod dial;
 mod driver;
 mod hub;
 mod inbound;
+#[cfg(unix)]
+mod restart;
+mod shutdown;
+mod signals;
 
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 pub use builder::PeerBuilder;
 pub use dial::Dial;
 pub use hub::{Broadcast, SessionHub};
+#[cfg(unix)]
+pub use restart::{Restart, Successor};
+pub use shutdown::{Shutdown, ShutdownReport};
+pub use signals::UntilSignal;
 
 use driver::Driver;
+use shutdown::Ongoing;
 
 use crate::error::{Error, Result};
 use crate::router::Router;
-use crate::session::{IdRegistry, Session, Settings, Shared};
-use crate::socket::{Address, Connection, Listener, PacketReader, TcpOptions};
+use crate::session::{IdRegistry, Ledger, Session, Settings, Shared};
+use crate::socket::{self, Address, Connection, Listener, PacketReader, TcpOptions};
 
 /// How long a listener waits after the system could not give it a connection, such as when the process has no
 /// descriptors left. Long enough not to spin, short enough not to be noticed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections that are taken at most when listening ends: as many as may wait.
+const ACCEPT_LAST: usize = 1024;
 
 /// One side of Teleport: it may listen, dial, or both, and serves its handlers over every session.
 ///
@@ -67,9 +83,28 @@ struct Inner {
     settings: Arc<Settings>,
     tcp: TcpOptions,
     hub: SessionHub,
-    listeners: Mutex<Vec<(Address, JoinHandle<()>)>>,
+    ledger: Arc<Ledger>,
+    listeners: Mutex<Vec<Listening>>,
+    /// Ends the listeners' tasks.
+    stop: CancellationToken,
+    /// Whoever uses the peer begins nothing any more.
     closing: AtomicBool,
+    /// No listener does either.
+    closed: AtomicBool,
+    shutdown: Mutex<Option<Ongoing>>,
     sessions_made: AtomicU64,
+}
+
+/// An address at which the peer listens.
+struct Listening {
+    listener: Arc<Listener>,
+    task: JoinHandle<()>,
+}
+
+impl Listening {
+    fn address(&self) -> &Address {
+        self.listener.address()
+    }
 }
 
 impl Peer {
@@ -82,17 +117,24 @@ impl Peer {
     ///
     /// Returns the address that dialers use, with the port that the system chose where 0 was asked for.
     ///
+    /// A process that was started by [`Restart`](crate::Restart), on Unix, goes on with the socket that its predecessor
+    /// has at this address, and takes connections when it has said that it is ready.
+    ///
     /// # Errors
     ///
     /// A config error where the address can't be read, an I/O error where the system refuses it, a closed error
-    /// after [`close`](Self::close).
+    /// after [`close`](Self::close) or [`shutdown`](Self::shutdown).
     pub async fn listen(&self, address: impl fmt::Display) -> Result<Address> {
         self.check_open()?;
-        let listener = Listener::bind(&address.to_string().parse()?, &self.inner.tcp).await?;
+        let listener = Arc::new(Listener::bind(&address.to_string().parse()?, &self.inner.tcp).await?);
         let address = listener.address().clone();
+        let mut listeners = self.inner.listeners.lock();
+        // Asked once more under the lock: a shutdown would not see this one.
+        self.check_open()?;
         tracing::info!(target: "teleport", %address, "listening");
-        let task = tokio::spawn(accept(listener, Arc::downgrade(&self.inner)));
-        self.inner.listeners.lock().push((address.clone(), task));
+        let (peer, stop) = (Arc::downgrade(&self.inner), self.inner.stop.clone());
+        let task = tokio::spawn(accept(listener.clone(), peer, stop));
+        listeners.push(Listening { listener, task });
         Ok(address)
     }
 
@@ -102,14 +144,14 @@ impl Peer {
     ///
     /// A config error where it listens nowhere.
     pub fn local_addr(&self) -> Result<Address> {
-        let first = self.inner.listeners.lock().first().map(|(address, _)| address.clone());
+        let first = self.inner.listeners.lock().first().map(|one| one.address().clone());
         first.ok_or_else(|| Error::config("the peer listens nowhere; call `listen` first"))
     }
 
     /// The addresses that this peer listens at.
     #[must_use]
     pub fn local_addrs(&self) -> Vec<Address> {
-        self.inner.listeners.lock().iter().map(|(address, _)| address.clone()).collect()
+        self.inner.listeners.lock().iter().map(|one| one.address().clone()).collect()
     }
 
     /// Opens a session to a listening peer, by an address as [`listen`](Self::listen) takes it or an [`Address`];
@@ -136,6 +178,7 @@ impl Peer {
     /// A limit error where the peer has as many sessions as it may, a closed error after
     /// [`close`](Self::close). The connection is dropped then.
     pub async fn attach(&self, connection: Connection) -> Result<Session> {
+        self.check_open()?;
         self.inner.open(connection, None)
     }
 
@@ -163,37 +206,31 @@ impl Peer {
         &self.inner.router
     }
 
-    /// Stops listening, and closes every session as [`Session::close`] does; returns when all are closed.
-    ///
-    /// # Examples
-    ///
-    /// Serves until ctrl-c (with Tokio's feature `signal`), and lets the calls in flight end:
-    ///
-    /// ```
-    /// # async fn ctrl_c() {}
-    /// # async fn f() -> teleport::Result<()> {
-    /// let server = teleport::Peer::builder().listen("127.0.0.1:0").await?;
-    /// ctrl_c().await; // tokio::signal::ctrl_c()
-    /// server.close().await;
-    /// # Ok(()) }
-    /// ```
+    /// Stops listening, lets what is in flight end, and closes every session: [`shutdown`](Self::shutdown) without its
+    /// options and its report.
     ///
     /// # Cancel safety
     ///
-    /// The close goes on when this future is dropped.
+    /// Once polled, the close goes on when this future is dropped.
     pub async fn close(&self) {
-        self.inner.closing.store(true, Ordering::SeqCst);
-        for task in self.inner.stop_listening() {
-            // Until then the address is taken. An error means that it was stopped, as it should be.
-            let _ = task.await;
-        }
-        let sessions = self.inner.hub.all();
-        for session in &sessions {
-            session.start_close();
-        }
-        for session in &sessions {
-            session.closed().await;
-        }
+        self.shutdown().await;
+    }
+
+    /// Stops listening, lets what is in flight end up to a deadline, and closes every session; `.await` it for what was
+    /// cut off.
+    ///
+    /// A handler that awaits the shutdown of its own peer waits for itself, and is cut off: spawn it there.
+    pub fn shutdown(&self) -> Shutdown<'_> {
+        Shutdown::new(self)
+    }
+
+    /// Serves until the process is told to end by a signal, then shuts down; `.await` it for the report.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime with I/O enabled.
+    pub fn until_signal(&self) -> UntilSignal {
+        UntilSignal::new(self)
     }
 
     pub(crate) fn new(router: Arc<Router>, settings: Arc<Settings>, tcp: TcpOptions) -> Self {
@@ -202,8 +239,12 @@ impl Peer {
             settings,
             tcp,
             hub: SessionHub::default(),
+            ledger: Arc::default(),
             listeners: Mutex::default(),
+            stop: CancellationToken::new(),
             closing: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            shutdown: Mutex::default(),
             sessions_made: AtomicU64::new(0),
         };
         Peer { inner: Arc::new(inner) }
@@ -224,27 +265,31 @@ impl Inner {
 
     /// Tells the listeners to end; they have when these have.
     fn stop_listening(&self) -> Vec<JoinHandle<()>> {
-        let stop = |(address, task): (Address, JoinHandle<()>)| {
-            task.abort();
-            tracing::info!(target: "teleport", %address, "stopped listening");
-            task
+        self.stop.cancel();
+        let stop = |one: Listening| {
+            tracing::info!(target: "teleport", address = %one.address(), "stopped listening");
+            one.task
         };
         self.listeners.lock().drain(..).map(stop).collect()
     }
 
     /// Makes a session of a connection and starts its driver.
     fn open(&self, connection: Connection, id: Option<Arc<str>>) -> Result<Session> {
-        self.check_open()?;
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Error::closed_by_user("the peer is closed"));
+        }
         let (local, remote) = (connection.local_addr().clone(), connection.remote_addr().clone());
         let number = self.sessions_made.fetch_add(1, Ordering::Relaxed);
         let id = id.unwrap_or_else(|| format!("{remote}#{number}").into());
         let (reader, writer) = (PacketReader::new(connection.reader), connection.writer);
-        let shared = Arc::new(Shared::new(writer.clone(), self.settings.clone(), local, remote));
+        let shared =
+            Arc::new(Shared::new(writer.clone(), self.settings.clone(), self.ledger.clone(), local, remote));
         let sessions = Arc::downgrade(self.hub.sessions());
         let registry: Weak<dyn IdRegistry> = sessions;
         let session = Session::new(shared.clone(), id, registry);
         self.hub.insert(&session, self.settings.limits.max_sessions)?;
-        if self.closing.load(Ordering::SeqCst) {
+        let entry = Ledger::enter(&shared);
+        if self.closed.load(Ordering::SeqCst) {
             // The peer was closed since the first look, and may not have seen this session.
             session.start_close();
         }
@@ -257,10 +302,8 @@ impl Inner {
             }
             // Handlers outlive a lost connection for as long as they would a close, and no longer: a peer that comes
             // back again and again must not pile them up.
-            if shared.machine().serving() > 0 {
-                tokio::time::sleep(shared.settings.timeouts.close).await;
-                shared.cancel.cancel();
-            }
+            shared.settle().await;
+            drop(entry);
         });
         Ok(session)
     }
@@ -281,25 +324,41 @@ impl fmt::Debug for Peer {
     }
 }
 
-/// Takes connections until the peer is gone.
-async fn accept(listener: Listener, peer: Weak<Inner>) {
-    loop {
-        let accepted = listener.accept().await;
+/// Takes connections until the peer is gone or stops listening.
+async fn accept(listener: Arc<Listener>, peer: Weak<Inner>, stop: CancellationToken) {
+    if stop.run_until_cancelled(socket::may_accept()).await.is_none() {
+        return;
+    }
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let Some(peer) = peer.upgrade() else { return };
         match accepted {
-            Ok(connection) => {
-                let from = connection.remote_addr().clone();
-                if let Err(error) = peer.open(connection, None) {
-                    tracing::warn!(target: "teleport", peer = %from, %error, "a connection was refused");
-                }
-            }
+            Ok(connection) => take(&peer, connection),
             // One that was given up before it was taken; the next may be waiting.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!(target: "teleport", address = %listener.address(), %error, "can't take a connection");
                 drop(peer);
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                stop.run_until_cancelled(tokio::time::sleep(ACCEPT_PAUSE)).await;
             }
         }
+    }
+    if listener.is_handed_over() {
+        return;
+    }
+    // Who waits here already would see the connection broken; so it is ended in good order. In its turn the runtime asks
+    // the system who waits.
+    tokio::task::yield_now().await;
+    for _ in 0..ACCEPT_LAST {
+        let last = poll_fn(|cx| Poll::Ready(pin!(listener.accept()).poll(cx))).await;
+        let (Poll::Ready(Ok(connection)), Some(peer)) = (last, peer.upgrade()) else { return };
+        take(&peer, connection);
+    }
+}
+
+/// Makes a session of a connection that was accepted.
+fn take(peer: &Inner, connection: Connection) {
+    let from = connection.remote_addr().clone();
+    if let Err(error) = peer.open(connection, None) {
+        tracing::warn!(target: "teleport", peer = %from, %error, "a connection was refused");
     }
 }

@@ -13,7 +13,7 @@ use super::slot::{Answer, Slot};
 use crate::buffer;
 use crate::codec::gzip;
 use crate::context::Context;
-use crate::session::{LARGE_BODY, PARTED_BODY, Serving, Session, Shared, inflate};
+use crate::session::{Direction, LARGE_BODY, PARTED_BODY, Serving, Session, Shared, inflate};
 use crate::socket::Output;
 use crate::status::{Code, Status};
 use crate::wire::{self, Body, Features, Header, Kind, Packet};
@@ -145,8 +145,11 @@ fn spawn(session: Session, call: Call) {
             catch_unwind(AssertUnwindSafe(|| slot.as_mut().poll(task, codec, &mut answer).map(Ok)))
                 .unwrap_or_else(|panic| Poll::Ready(Err(panic)))
         });
-        if let Some(Err(panic)) = cancel.run_until_cancelled(poll).await {
-            log_panic(&header.uri, &*panic);
+        let shared = serving.session().shared();
+        match cancel.run_until_cancelled(poll).await {
+            Some(Err(panic)) => log_panic(&header.uri, &*panic),
+            Some(Ok(())) => {}
+            None => shared.ledger.cut_off(Direction::Inbound, &header.uri, &shared.remote),
         }
         // Where there is no answer, `serving` gives its fallback when it is dropped.
         if let Some(answer) = answer {
@@ -219,13 +222,7 @@ pub(crate) fn write_status(
 }
 
 /// Writes what a handler answered.
-fn write_answer(
-    shared: &Shared,
-    header: &Header<'_>,
-    header_codec: u8,
-    answer: Answer,
-    out: &mut Output,
-) {
+fn write_answer(shared: &Shared, header: &Header<'_>, header_codec: u8, answer: Answer, out: &mut Output) {
     let written = match answer {
         Answer::Failed(status) => return write_status(shared, header, header_codec, &status, out),
         _ if header.kind.is_push() => return,

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use super::handle::Session;
+use super::ledger::Direction;
 use super::machine::{Machine, Outgoing, Refused};
 use super::pending::Ended;
 use super::shared::now;
@@ -186,6 +187,9 @@ impl<'a> PullFlight<'a> {
                 });
                 let Some(ended) = ended else { return Poll::Pending };
                 shared.tell_of(room);
+                if matches!(ended, Ended::Closed(_)) {
+                    shared.ledger.cut_off(Direction::Outbound, &request.uri, &shared.remote);
+                }
                 self.outcome(ended, request.timeout)
             }
             Progress::Ended => panic!("a call was polled after it had ended"),
@@ -217,6 +221,7 @@ impl<'a> PullFlight<'a> {
             Ended::Closed(closed) => {
                 Err(Error::new(Kind::Closed(closed)).with_delivery(Delivery::Unanswered))
             }
+            Ended::NotTaken(closed) => Err(Error::new(Kind::Closed(closed)).with_delivery(Delivery::NotSent)),
         }
     }
 }

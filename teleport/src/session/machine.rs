@@ -8,6 +8,9 @@
 //!     └───────────── connection lost, broken packet, abort() ─────────────────┘
 //! ```
 //!
+//! Where the other side says that it takes no more pulls, this one drains too, held back from closing: handlers of the
+//! other side that still run may call back. Its farewell, the end of its direction or a close here lets go.
+//!
 //! Whoever changes the machine asks for its [`Nudge`] before the lock is released: nothing while the driver is
 //! about to look anyway, else a wake-up of the driver. A call that is alone may write in place instead.
 
@@ -58,7 +61,7 @@ pub(crate) struct Machine {
 #[derive(Debug)]
 enum State {
     Open,
-    Draining { closed: Closed, until: Instant },
+    Draining { closed: Closed, until: Instant, held: bool },
     Closed(Closed),
 }
 
@@ -340,23 +343,40 @@ impl Machine {
         }
     }
 
-    /// Takes no new calls; those in flight may end until `until`. Keeps the first reason.
+    /// Takes no new calls; those in flight may end until `until`. Keeps the first reason and the earliest time.
     pub(crate) fn drain(&mut self, closed: Closed, until: Instant) {
+        match &mut self.state {
+            State::Open => self.state = State::Draining { closed, until, held: false },
+            State::Draining { until: first, held, .. } if *held || until < *first => {
+                *held = false;
+                *first = until.min(*first);
+            }
+            _ => return,
+        }
+        self.call_at(until);
+        self.tell_state = true;
+    }
+
+    /// Takes no new calls, and stays so until it is drained.
+    pub(crate) fn hold(&mut self, closed: Closed, until: Instant) {
         if self.is_open() {
-            self.state = State::Draining { closed, until };
-            self.call_at(until);
-            self.tell_state = true;
+            self.state = State::Draining { closed, until, held: true };
         }
     }
 
     /// The other side sends no more: no pull of this side can be answered.
     pub(crate) fn end_pulls(&mut self, closed: &Closed, woken: &mut Vec<Waker>) {
-        self.pending.end_all(closed, woken);
+        self.pending.end_all(|| Ended::Closed(closed.clone()), woken);
+    }
+
+    /// The other side has answered every pull that it took: it did not take those that still wait.
+    pub(crate) fn refuse_pulls(&mut self, closed: &Closed, woken: &mut Vec<Waker>) {
+        self.pending.end_all(|| Ended::NotTaken(closed.clone()), woken);
     }
 
     /// Whether nothing is in flight any more in a session that drains.
     pub(crate) fn is_drained(&self) -> bool {
-        matches!(self.state, State::Draining { .. })
+        matches!(self.state, State::Draining { held: false, .. })
             && self.pending.len() == 0
             && self.serving == 0
             && self.output.is_empty()
@@ -373,7 +393,7 @@ impl Machine {
             State::Open => closed,
             State::Draining { closed: first, .. } | State::Closed(first) => first,
         };
-        self.pending.end_all(&closed, woken);
+        self.end_pulls(&closed, woken);
         self.state = State::Closed(closed);
         self.output = Output::default();
         self.earliest = None;
@@ -394,6 +414,11 @@ impl Machine {
             State::Open => None,
             State::Draining { closed, .. } | State::Closed(closed) => Some(closed),
         }
+    }
+
+    /// Handlers that run in tasks, and pulls that wait for their reply.
+    pub(crate) fn in_flight(&self) -> (usize, usize) {
+        (self.serving as usize, self.pending.len())
     }
 
     fn admit(&self, settings: &Settings) -> Result<(), Refused> {

@@ -1,7 +1,9 @@
 //! Sessions: calls in flight, and the life of a connection.
 
+mod farewell;
 mod flight;
 mod handle;
+mod ledger;
 mod machine;
 mod pending;
 mod serving;
@@ -9,15 +11,18 @@ mod settings;
 mod shared;
 mod wait;
 
+pub(crate) use farewell::{FAREWELL, NOT_TAKEN, Notice};
 pub(crate) use flight::{EncodedBody, PullFlight, PushFlight, Request, Timeout, inflate};
 pub use handle::Session;
 pub(crate) use handle::{Handle, IdRegistry};
-pub(crate) use machine::{LARGE_BODY, PARTED_BODY};
+pub(crate) use ledger::Ledger;
+pub use ledger::{CutCall, Direction};
+pub(crate) use machine::{LARGE_BODY, PARTED_BODY, closed_here};
 pub(crate) use pending::Ended;
 pub(crate) use serving::Serving;
 pub(crate) use settings::{Headers, Settings};
 pub use settings::{Limits, Timeouts};
-pub(crate) use shared::{Shared, now};
+pub(crate) use shared::{Shared, in_a_while, now};
 
 #[cfg(test)]
 mod tests;

@@ -39,6 +39,8 @@ pub(crate) enum Ended {
     Oversized(u64),
     Timeout,
     Closed(Closed),
+    /// The other side closes and told that it did not take the pull.
+    NotTaken(Closed),
 }
 
 impl Pending {
@@ -138,11 +140,11 @@ impl Pending {
     }
 
     /// Ends every pull that still waits.
-    pub(crate) fn end_all(&mut self, closed: &Closed, woken: &mut Vec<Waker>) {
+    pub(crate) fn end_all(&mut self, ended: impl Fn() -> Ended, woken: &mut Vec<Waker>) {
         for slot in &mut self.slots {
             if let SlotState::Waiting(_) = slot.state
                 && let SlotState::Waiting(waker) =
-                    std::mem::replace(&mut slot.state, SlotState::Ended(Ended::Closed(closed.clone())))
+                    std::mem::replace(&mut slot.state, SlotState::Ended(ended()))
             {
                 woken.push(waker);
             }

@@ -46,9 +46,14 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.session.shared().with(|machine| {
+        let shared = self.session.shared();
+        let last = shared.with(|machine| {
             machine.append(&mut self.fallback);
             machine.stop_serving(self.bytes);
+            machine.serving() == 0
         });
+        if last && shared.is_ending() {
+            shared.ledger.tell();
+        }
     }
 }

@@ -9,7 +9,8 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::machine::Machine;
+use super::ledger::Ledger;
+use super::machine::{Machine, closed_here};
 use super::settings::Settings;
 use super::wait::{Need, Room};
 use crate::error::Closed;
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     /// For writes in place; gone with the connection, which the driver holds as well.
     writer: Mutex<Option<Arc<dyn Writer>>>,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) local: Address,
     pub(crate) remote: Address,
     /// Wakes one of those that wait for room, by what they need.
@@ -31,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) over: CancellationToken,
     /// Calls were put into the machine's output since the driver took it.
     queued: AtomicBool,
-    /// The machine is no longer open.
+    /// Nothing that the other side begins is taken any more.
     ending: AtomicBool,
     /// A reply has told the other side what this one understands.
     announced: AtomicBool,
@@ -47,6 +49,7 @@ impl Shared {
     pub(crate) fn new(
         writer: Arc<dyn Writer>,
         settings: Arc<Settings>,
+        ledger: Arc<Ledger>,
         local: Address,
         remote: Address,
     ) -> Self {
@@ -54,6 +57,7 @@ impl Shared {
             machine: Mutex::new(Machine::new()),
             writer: Mutex::new(Some(writer)),
             settings,
+            ledger,
             local,
             remote,
             rooms: [const { Notify::const_new() }; Need::COUNT],
@@ -121,7 +125,8 @@ impl Shared {
         }
     }
 
-    /// Whether the session is no longer open; the machine says the same, and costs its lock.
+    /// Whether nothing that the other side begins is taken any more: the session drains or is closed, or its peer shuts
+    /// down and waits for the handlers, which may still call.
     pub(crate) fn is_ending(&self) -> bool {
         self.ending.load(Ordering::Acquire)
     }
@@ -158,10 +163,30 @@ impl Shared {
         self.tell_of(room);
     }
 
+    /// Takes nothing any more that the other side begins; calls of this side go on.
+    pub(crate) fn stop_taking(&self) {
+        self.ending.store(true, Ordering::Release);
+    }
+
+    /// The other side takes no more calls: none begins here, and the session waits for it to end.
+    pub(crate) fn hold(&self, closed: Closed) {
+        self.with(|machine| machine.hold(closed, now() + A_YEAR));
+        self.pass_on_room();
+    }
+
     /// Starts the end of the session: calls in flight may end within the close timeout.
     pub(crate) fn drain(&self, closed: Closed) {
-        // A time too far off to be counted is as good as any other.
-        let until = now().checked_add(self.settings.timeouts.close).unwrap_or_else(|| now() + A_YEAR);
+        self.drain_until(closed, in_a_while(self.settings.timeouts.close));
+    }
+
+    /// Nothing is left to be done but to wait for the other side to end, too: that takes no longer than a close.
+    pub(crate) fn linger(&self) {
+        let until = in_a_while(self.settings.timeouts.close);
+        self.with(|machine| machine.drain(closed_here(), until));
+    }
+
+    /// As [`drain`](Self::drain), with another end.
+    pub(crate) fn drain_until(&self, closed: Closed, until: Instant) {
         self.with(|machine| {
             machine.drain(closed, until);
             self.ending.store(true, Ordering::Release);
@@ -180,6 +205,11 @@ impl Shared {
         self.over.cancel();
         self.pass_on_room();
     }
+}
+
+/// So much later than now; a time too far off to be counted is as good as any other.
+pub(crate) fn in_a_while(after: Duration) -> Instant {
+    now().checked_add(after).unwrap_or_else(|| now() + A_YEAR)
 }
 
 /// Tokio's time, so that a paused clock pauses sessions too.

@@ -3,6 +3,8 @@
 mod address;
 mod bulk;
 mod connection;
+#[cfg(unix)]
+pub(crate) mod inherited;
 mod output;
 mod parts;
 mod reader;
@@ -46,6 +48,33 @@ impl Listener {
         }
     }
 
+    /// The listening socket as it goes to another process.
+    #[cfg(unix)]
+    pub(crate) fn handover(&self) -> std::io::Result<inherited::Handover> {
+        match self {
+            Listener::Tcp(acceptor) => acceptor.handover(),
+            Listener::Unix(acceptor) => acceptor.handover(),
+        }
+    }
+
+    /// Notes whether another process listens at the socket: what belongs to it stays then.
+    #[cfg(unix)]
+    pub(crate) fn hand_over(&self, to_another: bool) {
+        match self {
+            Listener::Tcp(acceptor) => acceptor.hand_over(to_another),
+            Listener::Unix(acceptor) => acceptor.hand_over(to_another),
+        }
+    }
+
+    /// Whether another process listens at the socket.
+    pub(crate) fn is_handed_over(&self) -> bool {
+        match self {
+            Listener::Tcp(acceptor) => acceptor.is_handed_over(),
+            #[cfg(unix)]
+            Listener::Unix(acceptor) => acceptor.is_handed_over(),
+        }
+    }
+
     /// The next connection. Cancel safe: a connection is taken whole or not at all.
     pub(crate) async fn accept(&self) -> std::io::Result<Connection> {
         match self {
@@ -54,6 +83,12 @@ impl Listener {
             Listener::Unix(acceptor) => acceptor.accept().await,
         }
     }
+}
+
+/// Waits until this process may accept connections: at once, but where another process is still to leave its sockets.
+pub(crate) async fn may_accept() {
+    #[cfg(unix)]
+    inherited::gate().await;
 }
 
 /// Opens a connection to `endpoint`.

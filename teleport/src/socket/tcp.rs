@@ -2,7 +2,10 @@
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
+#[cfg(unix)]
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::address::Address;
 use super::connection::Connection;
+#[cfg(unix)]
+use super::inherited::{self, Handover};
 use super::writer::SocketHalf;
 use crate::error::{Error, Result};
 
@@ -51,16 +56,51 @@ impl TcpOptions {
 
 pub(crate) struct TcpAcceptor {
     listener: TcpListener,
+    #[cfg(unix)]
+    asked: String,
     address: Address,
     options: TcpOptions,
+    handed_over: AtomicBool,
 }
 
 impl TcpAcceptor {
     pub(super) async fn bind(host: &str, options: &TcpOptions) -> Result<Self> {
         let failed = |error| Error::io(error, format!("can't listen at tcp://{host}"));
-        let listener = TcpListener::bind(host).await.map_err(failed)?;
+        #[cfg(unix)]
+        let asked = format!("tcp://{host}");
+        #[cfg(unix)]
+        let inherited = inherited::claim(&asked).map(|one| from_socket(one.socket));
+        #[cfg(not(unix))]
+        let inherited: Option<io::Result<TcpListener>> = None;
+        let listener = match inherited {
+            Some(listener) => listener,
+            None => TcpListener::bind(host).await,
+        }
+        .map_err(failed)?;
         let address = Address::Tcp(listener.local_addr().map_err(failed)?);
-        Ok(TcpAcceptor { listener, address, options: options.clone() })
+        Ok(TcpAcceptor {
+            listener,
+            #[cfg(unix)]
+            asked,
+            address,
+            options: options.clone(),
+            handed_over: AtomicBool::new(false),
+        })
+    }
+
+    #[cfg(unix)]
+    pub(super) fn handover(&self) -> io::Result<Handover> {
+        let socket = self.listener.as_fd().try_clone_to_owned()?;
+        Ok(Handover { asked: self.asked.clone(), bound: self.address.to_string(), socket, supervised: false })
+    }
+
+    #[cfg(unix)]
+    pub(super) fn hand_over(&self, to_another: bool) {
+        self.handed_over.store(to_another, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_handed_over(&self) -> bool {
+        self.handed_over.load(Ordering::SeqCst)
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -79,6 +119,13 @@ impl TcpAcceptor {
             }
         }
     }
+}
+
+#[cfg(unix)]
+fn from_socket(socket: OwnedFd) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::from(socket);
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 pub(super) async fn connect(host: &str, options: &TcpOptions) -> Result<Connection> {

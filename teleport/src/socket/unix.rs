@@ -2,9 +2,11 @@
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
@@ -13,6 +15,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::address::Address;
 use super::connection::Connection;
+use super::inherited::{self, Handover};
 use super::writer::SocketHalf;
 use crate::error::{Error, Result};
 
@@ -20,6 +23,11 @@ pub(crate) struct UnixAcceptor {
     listener: UnixListener,
     address: Address,
     path: PathBuf,
+    /// It came from another process.
+    inherited: bool,
+    /// It belongs to a supervisor, and its file too.
+    supervised: bool,
+    handed_over: AtomicBool,
 }
 
 impl UnixAcceptor {
@@ -27,15 +35,43 @@ impl UnixAcceptor {
     /// neither is a file of another kind.
     pub(super) fn bind(path: &Path) -> Result<Self> {
         let failed = |error| Error::io(error, format!("can't listen at unix://{}", path.display()));
-        let listener = match UnixListener::bind(path) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path) => {
-                std::fs::remove_file(path).map_err(failed)?;
-                UnixListener::bind(path).map_err(failed)?
-            }
-            bound => bound.map_err(failed)?,
-        };
         let address = Address::Unix(Some(path.to_path_buf()));
-        Ok(UnixAcceptor { listener, address, path: path.to_path_buf() })
+        let handover = inherited::claim(&address.to_string());
+        let inherited = handover.is_some();
+        let supervised = handover.as_ref().is_some_and(|one| one.supervised);
+        let listener = match handover {
+            Some(one) => from_socket(one.socket),
+            None => match UnixListener::bind(path) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path) => {
+                    std::fs::remove_file(path).and_then(|()| UnixListener::bind(path))
+                }
+                bound => bound,
+            },
+        }
+        .map_err(failed)?;
+        let path = path.to_path_buf();
+        Ok(UnixAcceptor {
+            listener,
+            address,
+            path,
+            inherited,
+            supervised,
+            handed_over: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn handover(&self) -> io::Result<Handover> {
+        let socket = self.listener.as_fd().try_clone_to_owned()?;
+        let name = self.address.to_string();
+        Ok(Handover { asked: name.clone(), bound: name, socket, supervised: self.supervised })
+    }
+
+    pub(super) fn hand_over(&self, to_another: bool) {
+        self.handed_over.store(to_another, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_handed_over(&self) -> bool {
+        self.handed_over.load(Ordering::SeqCst)
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -50,9 +86,20 @@ impl UnixAcceptor {
 
 impl Drop for UnixAcceptor {
     fn drop(&mut self) {
+        // Another process is dialed by this file: the successor, or the predecessor that has not left it to this one.
+        // Or it is a supervisor's.
+        if self.supervised || self.is_handed_over() || (self.inherited && !inherited::is_owner()) {
+            return;
+        }
         // Nobody can dial it any more; a failure leaves a file that the next bind replaces.
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+fn from_socket(socket: OwnedFd) -> io::Result<UnixListener> {
+    let listener = std::os::unix::net::UnixListener::from(socket);
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
 }
 
 /// Whether `path` is a socket that refuses connections, as it stays behind when a process is killed.

@@ -25,8 +25,11 @@ impl Features {
     pub const NONE: Features = Features(0);
     /// Large packets may come in parts, with smaller packets between them; see [`Kind::PART`](super::Kind::PART).
     pub const PARTS: Features = Features(1);
+    /// A side that closes tells which pulls it did not take: the reply to one that came too late, and its last packet,
+    /// have uris of their own for that.
+    pub const FAREWELL: Features = Features(2);
     /// All that this version understands.
-    pub const ALL: Features = Features(Self::PARTS.0);
+    pub const ALL: Features = Features(Self::PARTS.0 | Self::FAREWELL.0);
 
     /// The set of these bits.
     #[must_use]

@@ -7,10 +7,15 @@
 //! Both lengths are big-endian and count the one byte of the codec id. A packet without a body has the length 0
 //! and no codec id.
 //!
-//! Two things go beyond the specification, and only between peers that both know them. The first packet of a side, and its
+//! Three things go beyond the specification, and only between peers that both know them. The first packet of a side, and its
 //! first reply, announce in an extra header field what it understands ([`Features`]); peers that don't know the field skip
 //! it. And to a peer that has announced [`Features::PARTS`], a pull or reply with a large body goes in parts, packets of
 //! [`Kind::PART`] with codec 0, whose bodies one after the other are the large packet; other packets may stand between them.
+//! A side that closes answers a pull which came too late with status 503 and, where the caller has announced
+//! [`Features::FAREWELL`], with the uri `teleport:not-taken`. When it has answered every pull that it took, it ends with a
+//! reply to no pull, of status 503 and with the uri `teleport:farewell`: a pull that is not answered then was not taken. One
+//! that has not heard from the other side at all sends it too: a peer of the specification drops a reply that it does not
+//! wait for.
 //!
 //! # Examples
 //!

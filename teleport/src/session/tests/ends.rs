@@ -164,3 +164,45 @@ fn the_end_of_the_other_side_ends_the_pulls_and_nothing_else() {
     assert!(machine.is_open());
     assert_eq!(packets(&flush(&mut machine)).len(), 2, "the output stays");
 }
+
+#[test]
+fn a_held_session_waits_for_the_other_side_to_end() {
+    let settings = settings(Limits::default());
+    let (bell, driver) = Bell::new();
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let mut machine = Machine::new();
+    machine.register_driver(&driver);
+    machine.hold(remote("takes no more"), at(1000));
+    assert_eq!(refusal(pull(&mut machine, &settings, "/a")), "closed: takes no more");
+    assert!(!machine.is_open() && !machine.is_drained(), "with nothing in flight");
+    machine.drain(remote("ended"), at(5));
+    machine.nudge().give();
+    assert!(bell.rung() == 1 && machine.is_drained());
+    assert_eq!(
+        (machine.timeout(), machine.closed().unwrap().reason.as_ref()),
+        (Some(at(5)), "takes no more")
+    );
+    machine.hold(remote("again"), at(1));
+    assert!(machine.is_drained(), "a drain is not held");
+    machine.drain(closed_here(), at(2));
+    assert!(machine.is_past_drain(at(2)), "an earlier end counts");
+}
+
+#[test]
+fn pulls_that_were_not_taken_end_so_and_no_others() {
+    let settings = settings(Limits::default());
+    let (bell, caller) = Bell::new();
+    let mut machine = Machine::new();
+    for _ in 0..2 {
+        assert!(machine.start_pull(&settings, outgoing("/a", None), None, &caller).is_ok());
+    }
+    machine.end_pull(0, Ended::Oversized(7));
+    let mut woken = Vec::new();
+    machine.refuse_pulls(&remote("gone"), &mut woken);
+    machine.end_pulls(&remote("lost"), &mut woken);
+    woken.into_iter().for_each(Waker::wake);
+    assert_eq!(bell.rung(), 1);
+    assert_eq!(ended(&mut machine, 0), "oversized 7");
+    assert_eq!(ended(&mut machine, 1), "not taken: gone");
+}

@@ -124,6 +124,7 @@ fn ended(machine: &mut Machine, id: u64) -> String {
         Some(Ended::Oversized(bytes)) => format!("oversized {bytes}"),
         Some(Ended::Timeout) => "timeout".into(),
         Some(Ended::Closed(closed)) => format!("closed: {}", closed.reason),
+        Some(Ended::NotTaken(closed)) => format!("not taken: {}", closed.reason),
     }
 }
 

@@ -196,7 +196,7 @@ impl Side {
                     assert!(call.deadline.expect("it waits for ever") <= now);
                     self.timed_out += 1;
                 }
-                Some(Ended::Oversized(_) | Ended::Closed(_)) => panic!("nobody said so"),
+                Some(Ended::Oversized(_) | Ended::Closed(_) | Ended::NotTaken(_)) => panic!("nobody said so"),
             }
         }
     }
