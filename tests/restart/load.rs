@@ -7,6 +7,9 @@ use parking_lot::Mutex;
 use teleport::{Delivery, Error, Peer, Session};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::running::PATIENCE;
 
 /// Calls that a worker has in flight at once.
 const AT_ONCE: u64 = 4;
@@ -52,7 +55,8 @@ impl Load {
             if self.counts.answered.load(Ordering::SeqCst) >= until {
                 return;
             }
-            progress.await;
+            let waited = timeout(PATIENCE, progress).await;
+            waited.unwrap_or_else(|_| panic!("nobody is answered: {:?}", self.counts));
         }
     }
 
