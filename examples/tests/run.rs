@@ -156,6 +156,45 @@ fn go_peer() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn restart() {
+    let mut server = Running::start(env!("CARGO_BIN_EXE_restart"), &[]);
+    let serves = |line: &str| {
+        let words = line.strip_prefix("process ").and_then(|rest| rest.split_once(" serves at "));
+        let (pid, address) = words.unwrap_or_else(|| panic!("{line:?}"));
+        (pid.to_owned(), address.to_owned())
+    };
+    let (first, address) = serves(&server.line().unwrap());
+    let runtime = Runtime::new().unwrap();
+    let client = Peer::builder().build().unwrap();
+    let dial = || runtime.block_on(async { client.dial(&address).await }).unwrap();
+    let cook = |session: &teleport::Session, seconds: u64| {
+        let session = session.clone();
+        runtime.spawn(async move { session.pull("/kitchen/cook").body(&seconds).await?.decode::<String>() })
+    };
+    let old = dial();
+    let slow = cook(&old, 1);
+    // Answered behind it, so the slow one has begun.
+    assert_eq!(runtime.block_on(cook(&old, 0)).unwrap().unwrap(), format!("cooked by process {first}"));
+
+    send_signal("USR2", &first);
+    assert_eq!(runtime.block_on(slow).unwrap().unwrap(), format!("cooked by process {first}"));
+    // The two processes say so in any order.
+    let mut lines = [server.line().unwrap(), server.line().unwrap()];
+    lines.sort_by_key(|line| line.contains(" ends: "));
+    let (second, same) = serves(&lines[0]);
+    assert!(second != first && same == address);
+    let report = "1 session closed, 1 call finished, 0 refused, 0 cut off";
+    assert_eq!(lines[1], format!("process {first} ends: {report}"));
+    let new = dial();
+    assert_eq!(runtime.block_on(cook(&new, 0)).unwrap().unwrap(), format!("cooked by process {second}"));
+
+    send_signal("TERM", &second);
+    let ended = format!("process {second} ends: 1 session closed, 0 calls finished, 0 refused, 0 cut off");
+    server.end().is(0, &[&ended], "");
+}
+
 #[derive(Clone, PartialEq, prost::Message)]
 struct Text {
     #[prost(string, tag = "1")]
@@ -203,8 +242,7 @@ fn quickstart_as_two_processes() {
 fn quickstart_closes_on_ctrl_c() {
     let (server, address) = quickstart_server();
     Running::start(QUICKSTART, &["client", &address]).end().is(0, &STEPS, "");
-    let stop = format!("kill -INT {}", server.child.id());
-    assert!(Command::new("sh").args(["-c", &stop]).status().unwrap().success());
+    send_signal("INT", &server.child.id().to_string());
     server.end().is(0, &["closed"], "");
 }
 
@@ -290,6 +328,12 @@ fn no_example_is_left_out() {
         names,
         "what README.md names, and what is there"
     );
+}
+
+#[cfg(unix)]
+fn send_signal(name: &str, pid: &str) {
+    let send = format!("kill -{name} {pid}");
+    assert!(Command::new("sh").args(["-c", &send]).status().unwrap().success());
 }
 
 /// Runs an example without arguments, which is to end well and to print these lines and no others.

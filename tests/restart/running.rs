@@ -50,12 +50,8 @@ impl Running {
         std::fs::create_dir_all(&folder).unwrap();
         more(&folder);
         let unix = folder.join("socket");
-        let mut child = command
-            .arg(&unix)
-            .env("TEST_FOLDER", &folder)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            command.arg(&unix).env("TEST_FOLDER", &folder).stdout(Stdio::piped()).spawn().unwrap();
         let (send, lines) = mpsc::unbounded_channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         // A thread, as the pipe belongs to the successors too and ends with the last of them.

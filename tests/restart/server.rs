@@ -77,16 +77,15 @@ mod unix {
                 it.pull("/restart", move |_, (failure, millis): (String, u64)| {
                     let this = this.clone();
                     async move {
-                        let restart = Restart::new().ready_within(Duration::from_millis(millis)).command(
-                            move || {
+                        let restart =
+                            Restart::new().ready_within(Duration::from_millis(millis)).command(move || {
                                 if failure == "is not there" {
                                     return Command::new("/no/such/server");
                                 }
                                 let mut command = Command::new(std::env::current_exe().expect("a program"));
                                 command.args(std::env::args().skip(1)).arg(&failure);
                                 command
-                            },
-                        );
+                            });
                         let peer = this.get().expect("it serves");
                         match restart.hand_over([peer]).await {
                             Ok(successor) => Ok(format!("{} took over", successor.pid())),

@@ -95,8 +95,9 @@ impl ShutdownReport {
 /// Such as `2 sessions closed, 3 calls finished, 1 refused, 1 cut off: /report/yearly from tcp://10.0.0.7:50122`.
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = if self.sessions == 1 { "" } else { "s" };
-        write!(f, "{} session{plural} closed, {} calls finished", self.sessions, self.finished)?;
+        let many = |count: usize| if count == 1 { "" } else { "s" };
+        let (sessions, finished) = (self.sessions, self.finished);
+        write!(f, "{sessions} session{} closed, {finished} call{} finished", many(sessions), many(finished))?;
         write!(f, ", {} refused, {} cut off", self.refused, self.cut_count)?;
         for (n, call) in self.cut.iter().enumerate() {
             write!(f, "{}{call}", if n == 0 { ": " } else { ", " })?;

@@ -69,7 +69,7 @@ impl UntilSignal {
         self
     }
 
-    /// How long calls in flight may take to end, from the signal on. Default: [`Timeouts::close`](crate::Timeouts::close),
+    /// How long calls in flight may take to end, once nothing more is taken. Default: [`Timeouts::close`](crate::Timeouts::close),
     /// 5 s.
     pub fn within(mut self, time: Duration) -> Self {
         self.within = Some(time);

@@ -129,7 +129,7 @@ impl Restart {
     /// Where it fails, the successor is killed, and the peers serve on as if nothing had been: an I/O error where it can't
     /// be started, ended before it was ready, or was late ([`ready_within`](Self::ready_within)); a conflict where another
     /// restart is under way, or this process has handed its sockets over already; a limit error where the peers listen at
-    /// more than 200 addresses; a config error where a peer listens nowhere.
+    /// more than 200 addresses; a config error where there is no peer, or one listens nowhere.
     ///
     /// # Cancel safety
     ///
@@ -155,6 +155,9 @@ impl Restart {
                 return Err(Error::config("a peer that listens nowhere, or is closed, can't be restarted"));
             }
             listeners.extend(own.iter().map(|one| one.listener.clone()));
+        }
+        if listeners.is_empty() {
+            return Err(Error::config("no peer is to be restarted; name those that listen"));
         }
         if listeners.len() > MOST_SOCKETS {
             return Err(Error::limit(format!(
