@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use teleport::wire::{Body, Header, Kind};
+use teleport::wire::{Body, Features, Header, Kind, Packet};
 use teleport::{Delivery, Direction, Error, IdFormat, PacketId, Peer, PeerBuilder, Session, Status};
 use teleport_tests::{RawPeer, json};
 use tokio::sync::{Semaphore, mpsc};
@@ -225,42 +225,69 @@ async fn a_pull_that_comes_too_late_is_known_as_not_run() {
     assert_eq!(ran.load(Ordering::Relaxed), before);
     let local = session.pull("/quick").await.unwrap_err();
     assert!(!session.is_open() && local.is_closed() && !local.may_have_run(), "{local}");
-    // One that knows nothing of it sees a status.
-    raw.pull("17", "/quick", Body::None).await;
-    let answer = raw.receive().await;
-    assert_eq!((answer.id(), answer.code(), answer.uri()), (PacketId::Text("17".into()), 503, NOT_TAKEN));
-    assert_eq!(answer.status(), "the session is closing");
+    // One that knows nothing of it sees a status, and its own uri.
+    for (features, uri) in [(Features::NONE, "/quick"), (Features::FAREWELL, NOT_TAKEN)] {
+        let late = Header { features, ..Header::new(PacketId::Text("17".into()), Kind::PULL, "/quick") };
+        raw.send_packet(&late, Body::None).await;
+        let answer = raw.receive().await;
+        assert_eq!((answer.id(), answer.code(), answer.uri()), (PacketId::Text("17".into()), 503, uri));
+        assert_eq!(answer.status(), "the session is closing");
+    }
     assert_eq!(call.await.unwrap().unwrap(), 4, "what was taken is answered");
-    assert_eq!(shutdown.await.unwrap().refused, 2);
+    assert_eq!(shutdown.await.unwrap().refused, 3);
+}
+
+/// A server that is closed after the other side has pulled with this header, and the last packet that it sent.
+async fn last_packet(own: Features, pull: Option<Header<'static>>) -> Option<Packet> {
+    let server = Peer::builder().features(own).pull("/quick", |_, ()| async { Ok(()) }).unwrap();
+    let (mut raw, session) = RawPeer::connect(&server.build().unwrap()).await;
+    if let Some(header) = pull {
+        raw.send_packet(&header, Body::None).await;
+        assert_eq!(raw.receive().await.code(), 200);
+    }
+    let closing = tokio::spawn(async move { session.close().await });
+    let last = raw.try_receive().await;
+    assert!(last.is_none() || raw.try_receive().await.is_none());
+    raw.end().await;
+    closing.await.unwrap();
+    last
 }
 
 #[tokio::test]
 async fn the_last_packet_says_that_all_is_answered() {
-    for format in [None, Some(IdFormat::Text), Some(IdFormat::Sequence)] {
-        let server = Peer::builder().pull("/quick", |_, ()| async { Ok(()) }).unwrap().build().unwrap();
-        let (mut raw, session) = RawPeer::connect(&server).await;
-        if let Some(format) = format {
-            let id = match format {
-                IdFormat::Sequence => PacketId::Sequence(3),
-                _ => PacketId::Text("3".into()),
-            };
-            raw.send_packet(&Header::new(id, Kind::PULL, "/quick"), Body::None).await;
-            assert_eq!(raw.receive().await.code(), 200);
-        }
-        let closing = tokio::spawn(async move { session.close().await });
-        let last = raw.receive().await;
+    let pull = |id, features| Some(Header { features, ..Header::new(id, Kind::PULL, "/quick") });
+    let (number, text) = (PacketId::Sequence(3), PacketId::Text("3".into()));
+    for (pull, id) in [
+        (None, PacketId::Sequence(0)),
+        (pull(number.clone(), Features::ALL), PacketId::Sequence(u64::MAX)),
+        (pull(text.clone(), Features::FAREWELL), PacketId::Text("farewell".into())),
+    ] {
+        let last = last_packet(Features::ALL, pull).await.unwrap();
         assert!(last.kind().is_reply() && last.body().as_bytes().is_empty());
         assert_eq!((last.uri(), last.code(), last.status()), (FAREWELL, 503, "the session is closing"));
-        let id = match format {
-            None => PacketId::Sequence(0),
-            Some(IdFormat::Sequence) => PacketId::Sequence(u64::MAX),
-            Some(_) => PacketId::Text("farewell".into()),
-        };
         assert_eq!(last.id(), id, "one of no pull, in the other side's own format");
-        assert!(raw.try_receive().await.is_none());
-        raw.end().await;
-        closing.await.unwrap();
     }
+    // Not to one that spoke without saying that it heeds it, nor by a side that keeps to the specification.
+    for pull in [pull(number, Features::NONE), pull(text.clone(), Features::PARTS)] {
+        assert!(last_packet(Features::ALL, pull).await.is_none());
+    }
+    for pull in [None, pull(text, Features::ALL)] {
+        assert!(last_packet(Features::PARTS, pull).await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_side_that_only_answers_and_announces_nothing_hears_no_last_word() {
+    let client = Peer::builder().build().unwrap();
+    let (mut raw, session) = RawPeer::connect(&client).await;
+    let call = pull(&session, "/a", 1);
+    let id = raw.receive().await.id().into_owned();
+    raw.send_packet(&Header { code: 200, ..Header::new(id, Kind::REPLY, "/a") }, json("1")).await;
+    assert_eq!(call.await.unwrap().unwrap(), 1);
+    let closing = tokio::spawn(async move { session.close().await });
+    assert!(raw.try_receive().await.is_none());
+    raw.end().await;
+    closing.await.unwrap();
 }
 
 #[tokio::test]
