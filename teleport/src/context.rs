@@ -7,7 +7,7 @@ use crate::buffer;
 use crate::codec::{AnyError, DecodeAny, Input, Scratch, decode_untyped};
 use crate::session::Session;
 use crate::status::{Code, Status};
-use crate::wire::{Header, Packet, PacketId, RawBody, Uri};
+use crate::wire::{Header, Packet, PacketId, RawBody, SealedBody, Uri};
 
 /// One inbound pull or push: its header and body, and the session that it came over.
 ///
@@ -146,6 +146,11 @@ impl Context {
 
     pub(crate) fn new(session: Session, packet: Packet) -> Self {
         Context { session, packet, scratch: Scratch::default() }
+    }
+
+    /// Takes the body out, which is no longer seen here then.
+    pub(crate) fn take_body(&mut self) -> SealedBody {
+        self.packet.take_body(buffer::take())
     }
 
     fn input(&self) -> Input<'_> {

@@ -201,6 +201,13 @@ impl Error {
         }
     }
 
+    /// What went wrong, without what the whole text tells beside it: how far the call came, its uri and the other side's
+    /// address.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        self.0.kind.to_string()
+    }
+
     /// The uri that was called, where it is known.
     #[must_use]
     pub fn uri(&self) -> Option<&str> {
@@ -270,23 +277,29 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.kind {
-            Kind::Status(status) => write!(f, "status {status}")?,
-            Kind::Timeout(after) => write!(f, "no answer within {after:?}")?,
-            Kind::Closed(closed) => write!(f, "closed: {}", closed.reason)?,
+        match self {
+            Kind::Status(status) => write!(f, "status {status}"),
+            Kind::Timeout(after) => write!(f, "no answer within {after:?}"),
+            Kind::Closed(closed) => write!(f, "closed: {}", closed.reason),
             Kind::NoRoom { after, pulls, bytes } => write!(
                 f,
                 "no room within {after:?}: {pulls} pulls wait for their reply (setting `limits.max_pulls_out`), or \
                  {bytes} bytes to be written (setting `limits.max_queued`)"
-            )?,
-            Kind::Limit(text) | Kind::Config(text) | Kind::Conflict(text) => f.write_str(text)?,
-            Kind::Encode(text) => write!(f, "the body could not be written: {text}")?,
-            Kind::Decode(text) => write!(f, "the reply could not be read: {text}")?,
-            Kind::Wire(error) => fmt::Display::fmt(error, f)?,
-            Kind::Io(error, doing) => write!(f, "{doing}: {error}")?,
+            ),
+            Kind::Limit(text) | Kind::Config(text) | Kind::Conflict(text) => f.write_str(text),
+            Kind::Encode(text) => write!(f, "the body could not be written: {text}"),
+            Kind::Decode(text) => write!(f, "the reply could not be read: {text}"),
+            Kind::Wire(error) => fmt::Display::fmt(error, f),
+            Kind::Io(error, doing) => write!(f, "{doing}: {error}"),
         }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0.kind, f)?;
         match self.0.delivery {
             Some(Delivery::NotSent) => f.write_str("; it has not run")?,
             Some(Delivery::Unanswered) => f.write_str("; sent, and may have run")?,

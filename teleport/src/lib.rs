@@ -41,6 +41,7 @@
 //! | reach many sessions | [`SessionHub`] |
 //! | shut down, at a signal or by a call | [`Peer::until_signal`], [`Shutdown`] |
 //! | restart without losing a call | `Restart`, on Unix |
+//! | pass calls on to other peers | [`ReverseProxy`], [`Upstream`], [`SealedBody`] |
 //! | choose or write a body codec | [`Codec`], [`Json`], [`Bincode`], [`Protobuf`], [`Plain`] |
 //! | choose or write a header codec | [`HeaderCodec`] |
 //! | run over a transport of your own, or in memory | [`Connection`] |
@@ -55,6 +56,7 @@ mod context;
 mod error;
 mod method;
 mod peer;
+mod proxy;
 mod router;
 mod session;
 mod socket;
@@ -63,7 +65,9 @@ pub mod wire;
 
 pub use teleport_macros::service;
 
-pub use call::{BeforeBody, BodyGiven, Pull, PullCall, Push, PushCall, Reply};
+pub use call::{
+    BeforeBody, BodyGiven, Pull, PullCall, Push, PushCall, Reply, SealedPull, SealedPush, SealedReply,
+};
 pub use codec::gzip;
 pub use codec::{
     AnyError, Bincode, Codec, CodecError, CodecList, Decode, DecodeAny, DecodeLimits, Encode, EncodeAny,
@@ -75,12 +79,13 @@ pub use method::Accepts;
 pub use peer::{Broadcast, Dial, Peer, PeerBuilder, SessionHub, Shutdown, ShutdownReport, UntilSignal};
 #[cfg(unix)]
 pub use peer::{Restart, Successor};
+pub use proxy::{Clients, ReverseProxy, Upstream};
 pub use router::{Group, ReplyBody, Router, Routes, Service};
-pub use session::{CutCall, Direction, Limits, Session, Timeouts};
+pub use session::{CutCall, Direction, Limits, Session, Timeouts, WeakSession};
 pub use socket::{Address, Connection, Endpoint, TcpOptions};
 pub use status::{Code, Status};
 #[doc(inline)]
-pub use wire::{HeaderCodec, IdFormat, JsonHeader, PacketId, ProtobufHeader};
+pub use wire::{HeaderCodec, IdFormat, JsonHeader, PacketId, ProtobufHeader, SealedBody};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -18,6 +18,7 @@ const FLOORS: &[&[&str]] = &[
     &["context"],
     &["router"],
     &["peer"],
+    &["proxy"],
 ];
 
 /// Every `crate::<module>` that a file names, in paths and in imports.

@@ -7,10 +7,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::reply::Reply;
+use super::sealed::{SealedPull, SealedPush};
 use crate::buffer;
 use crate::codec::{Codec, Encode, Json};
 use crate::error::{Delivery, Error, Result};
 use crate::session::{EncodedBody, PullFlight, PushFlight, Request, Session, Timeout, inflate};
+use crate::wire::SealedBody;
 
 impl Session {
     /// Calls the handler at `uri`, query included, and waits for its reply.
@@ -176,6 +178,15 @@ impl<C> Pull<'_, C> {
     }
 }
 
+impl<'a, C: BeforeBody> Pull<'a, C> {
+    /// Gives a body as it came from elsewhere, unopened, and asks for the reply unopened too.
+    ///
+    /// The body goes out byte by byte, with the gzip level that it has; a uri need not be one that this side could read.
+    pub fn sealed(self, body: SealedBody) -> SealedPull<'a> {
+        SealedPull::new(self.flight.session(), self.call.request, body)
+    }
+}
+
 impl<C> Future for Pull<'_, C> {
     type Output = Result<Reply>;
 
@@ -212,6 +223,15 @@ pub struct Push<'a, C = Json> {
 }
 
 options!(Push);
+
+impl<'a, C: BeforeBody> Push<'a, C> {
+    /// Gives a body as it came from elsewhere, unopened.
+    ///
+    /// The body goes out byte by byte, with the gzip level that it has; a uri need not be one that this side could read.
+    pub fn sealed(self, body: SealedBody) -> SealedPush<'a> {
+        SealedPush::new(self.flight.session(), self.call.request, body)
+    }
+}
 
 impl<C> Future for Push<'_, C> {
     type Output = Result<()>;

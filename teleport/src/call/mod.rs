@@ -2,8 +2,10 @@
 
 mod dynamic;
 mod reply;
+mod sealed;
 mod typed;
 
 pub use dynamic::{BeforeBody, BodyGiven, Pull, Push};
 pub use reply::Reply;
+pub use sealed::{SealedPull, SealedPush, SealedReply};
 pub use typed::{ClientCore, PullCall, PushCall, pull_call, pull_call_empty, push_call, push_call_empty};

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Peer;
+use crate::call::SealedReply;
 use crate::codec::{DecodeAny, EncodeAny};
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -15,7 +16,7 @@ use crate::router::{ReplyBody, Router, Service};
 use crate::session::{Headers, Limits, Settings, Timeouts};
 use crate::socket::TcpOptions;
 use crate::status::Status;
-use crate::wire::{Features, HeaderCodec, IdFormat};
+use crate::wire::{Features, HeaderCodec, IdFormat, SealedBody};
 
 /// Collects what a [`Peer`] is to be: handlers, limits, timeouts, how headers are written.
 ///
@@ -135,6 +136,28 @@ impl PeerBuilder {
         F: Future<Output = ()> + Send + 'static,
     {
         self.router.unknown_push(handler);
+        self
+    }
+
+    /// Takes the pulls that no other handler takes, and passes them on unopened; see
+    /// [`Router::unknown_pull_sealed`].
+    pub fn unknown_pull_sealed<H, F>(mut self, handler: H) -> Self
+    where
+        H: Fn(Context, SealedBody) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<SealedReply, Status>> + Send + 'static,
+    {
+        self.router.unknown_pull_sealed(handler);
+        self
+    }
+
+    /// Takes the pushes that no other handler takes, and passes them on unopened; see
+    /// [`Router::unknown_push_sealed`].
+    pub fn unknown_push_sealed<H, F>(mut self, handler: H) -> Self
+    where
+        H: Fn(Context, SealedBody) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), Status>> + Send + 'static,
+    {
+        self.router.unknown_push_sealed(handler);
         self
     }
 

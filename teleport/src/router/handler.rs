@@ -9,6 +9,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use parking_lot::Mutex;
 
+use super::sealed::write_sealed;
 use super::slot::{Answer, Slot};
 use crate::buffer;
 use crate::codec::gzip;
@@ -24,6 +25,8 @@ const KEPT_SLOTS: usize = 64;
 /// A handler without its types.
 pub(crate) struct Handler {
     slots: Mutex<Slots>,
+    /// Whether it sees bodies inflated, as all but those do that pass them on.
+    opens: bool,
 }
 
 struct Slots {
@@ -52,7 +55,12 @@ pub(crate) struct Inbound<'a> {
 
 impl Handler {
     pub(super) fn new(first: Pin<Box<dyn Slot>>) -> Self {
-        Handler { slots: Mutex::new(Slots { first, idle: Vec::new() }) }
+        Handler { slots: Mutex::new(Slots { first, idle: Vec::new() }), opens: true }
+    }
+
+    /// A handler that gets its packets as they came.
+    pub(super) fn sealed(first: Pin<Box<dyn Slot>>) -> Self {
+        Handler { opens: false, ..Self::new(first) }
     }
 
     /// Runs the handler on a packet. A reply that is there at once is appended to `out`; one that comes later is
@@ -61,8 +69,12 @@ impl Handler {
         let Inbound { session, mut packet, header, header_codec } = inbound;
         let limits = &session.shared().settings.decode;
         // The reply is compressed at this level too: one that nobody knows is refused before the handler runs.
-        let level = gzip::check_level(packet.gzip());
-        if let Err(error) = level.and_then(|()| inflate(&mut packet, limits.max_inflated)) {
+        let open = |packet: &mut Packet| {
+            gzip::check_level(packet.gzip()).and_then(|()| inflate(packet, limits.max_inflated))
+        };
+        if self.opens
+            && let Err(error) = open(&mut packet)
+        {
             let code = if error.is_too_large() { Code::TOO_LARGE } else { Code::BAD_REQUEST };
             write_status(session.shared(), header, header_codec, &Status::new(code, error.to_string()), out);
             return Started::Ended;
@@ -232,6 +244,7 @@ fn write_answer(shared: &Shared, header: &Header<'_>, header_codec: u8, answer: 
             let header = Header { gzip: 0, ..header.clone() };
             write_body(shared, &header, header_codec, Body::Raw(&body), out)
         }
+        Answer::Sealed(reply) => return write_sealed(shared, header, header_codec, reply, out),
         Answer::Payload(codec, payload) => write_payload(shared, header, header_codec, codec, payload, out),
     };
     if let Err(text) = written {

@@ -4,6 +4,7 @@ mod function;
 mod handler;
 mod reply;
 mod routes;
+mod sealed;
 mod service;
 mod slot;
 mod table;

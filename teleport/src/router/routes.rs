@@ -9,13 +9,15 @@ use serde::de::DeserializeOwned;
 use super::function;
 use super::handler::Handler;
 use super::reply::ReplyBody;
+use super::sealed;
 use super::service::{Routes, Service};
 use super::table::{Entry, Table};
+use crate::call::SealedReply;
 use crate::codec::{DecodeAny, EncodeAny};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::status::Status;
-use crate::wire::{Uri, WireError};
+use crate::wire::{SealedBody, Uri, WireError};
 
 /// The handlers of a peer: pulls and pushes by the path of their uri, and those for unknown uris.
 ///
@@ -146,6 +148,31 @@ impl Router {
         F: Future<Output = ()> + Send + 'static,
     {
         self.pushes.unknown = Some(Entry::new("the handler of unknown pushes", function::raw_push(handler)));
+        self
+    }
+
+    /// As [`unknown_pull`](Self::unknown_pull), for handlers that pass packets on: the body is handed over as it came,
+    /// neither decoded nor inflated, and the reply goes back with the status, the gzip level and the body that it has.
+    ///
+    /// Of the context, the body is left out. For a whole proxy see [`ReverseProxy`](crate::ReverseProxy); for an example,
+    /// [`SealedReply`].
+    pub fn unknown_pull_sealed<H, F>(&mut self, handler: H) -> &mut Self
+    where
+        H: Fn(Context, SealedBody) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<SealedReply, Status>> + Send + 'static,
+    {
+        self.pulls.unknown = Some(Entry::new("the handler of unknown pulls", sealed::sealed_pull(handler)));
+        self
+    }
+
+    /// As [`unknown_push`](Self::unknown_push), for handlers that pass packets on: the body is handed over as it came,
+    /// neither decoded nor inflated. A status is logged: nobody waits for it.
+    pub fn unknown_push_sealed<H, F>(&mut self, handler: H) -> &mut Self
+    where
+        H: Fn(Context, SealedBody) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), Status>> + Send + 'static,
+    {
+        self.pushes.unknown = Some(Entry::new("the handler of unknown pushes", sealed::sealed_push(handler)));
         self
     }
 

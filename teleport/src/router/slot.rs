@@ -15,6 +15,7 @@ use pin_project_lite::pin_project;
 
 use super::reply::ReplyBody;
 use crate::buffer;
+use crate::call::SealedReply;
 use crate::codec::{Codec, CodecList, EncodeAny};
 use crate::context::Context;
 use crate::status::Status;
@@ -45,6 +46,8 @@ pub(super) enum Answer {
     Payload(u8, Vec<u8>),
     /// A whole body, codec id included, which is not to be compressed.
     Raw(Vec<u8>),
+    /// A whole reply that is passed on.
+    Sealed(SealedReply),
     Failed(Status),
 }
 

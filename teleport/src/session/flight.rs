@@ -14,7 +14,7 @@ use crate::buffer;
 use crate::codec::gzip;
 use crate::error::{Delivery, Error, Kind, Result};
 use crate::status::{Code, Status};
-use crate::wire::Packet;
+use crate::wire::{Packet, SealedBody};
 
 /// What a call is told before it starts.
 #[derive(Clone, Debug)]
@@ -43,14 +43,26 @@ impl Request<'_> {
     }
 }
 
-/// A body as it will travel: codec id and payload, or none.
+/// A body as its codec wrote it: codec id and payload, or none.
 pub(crate) type EncodedBody = Option<(u8, Vec<u8>)>;
+
+/// A body as it will travel: codec id, a buffer, and where in that the payload begins.
+type Outbound = Option<(u8, Vec<u8>, usize)>;
 
 /// A call on its way into the session's output: encoded on the first poll, kept while it waits for room.
 enum Departure<'a> {
     New,
-    Encoded { body: EncodedBody, deadline: Deadline },
-    Waiting { body: EncodedBody, deadline: Deadline, room: Waiting<'a> },
+    /// To be passed on as it is; nothing is to be encoded.
+    Sealed(SealedBody),
+    Encoded {
+        body: Outbound,
+        deadline: Deadline,
+    },
+    Waiting {
+        body: Outbound,
+        deadline: Deadline,
+        room: Waiting<'a>,
+    },
 }
 
 /// When the call's time is up, and how long that was.
@@ -80,6 +92,11 @@ impl<'a> Departure<'a> {
                     let deadline = request.timeout.deadline(session);
                     *self = Departure::Encoded { body, deadline };
                 }
+                Departure::Sealed(body) => {
+                    let body = std::mem::take(body).into_payload();
+                    let deadline = request.timeout.deadline(session);
+                    *self = Departure::Encoded { body, deadline };
+                }
                 Departure::Waiting { body, deadline, room } => {
                     if !ready!(room.as_mut().poll(cx)) {
                         let limits = &shared.settings.limits;
@@ -95,11 +112,11 @@ impl<'a> Departure<'a> {
                     let outgoing = Outgoing {
                         uri: &request.uri,
                         gzip: request.gzip,
-                        body: body.as_mut().map(|(codec, payload)| (*codec, payload)),
+                        body: body.as_mut().map(|(codec, payload, start)| (*codec, payload, *start)),
                     };
                     match shared.with(|machine| start(machine, outgoing, *deadline, cx.waker())) {
                         Ok(id) => {
-                            if let Some((_, payload)) = body.take() {
+                            if let Some((_, payload, _)) = body.take() {
                                 buffer::give(payload);
                             }
                             return Poll::Ready(Ok(id));
@@ -152,61 +169,97 @@ impl<'a> PullFlight<'a> {
         PullFlight { session, progress: Progress::Departing(Departure::New) }
     }
 
+    /// A pull whose body is passed on as it is; what `encode` says is not asked.
+    pub(crate) fn sealed(session: &'a Session, body: SealedBody) -> Self {
+        PullFlight { session, progress: Progress::Departing(Departure::Sealed(body)) }
+    }
+
     pub(crate) fn session(&self) -> &'a Session {
         self.session
     }
 
-    /// Drives the pull to its reply packet.
+    /// Drives the pull to its reply packet; a status other than OK is an error.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         request: &Request<'_>,
         encode: Encode<'_>,
     ) -> Poll<Result<Packet>> {
-        let session = self.session;
-        let shared = session.shared();
-        let result = match &mut self.progress {
-            Progress::Departing(departure) => {
-                let start: Start<'_> = &mut |machine, outgoing, deadline, waker| {
-                    let id =
-                        machine.start_pull(&shared.settings, outgoing, deadline.map(|(at, _)| at), waker)?;
-                    shared.write_in_place(machine);
-                    Ok(id)
+        let reply = ready!(self.poll_any(cx, request, encode));
+        Poll::Ready(match reply {
+            Ok(packet) if !Code::from(packet.code()).is_ok() => {
+                let status = Status::new(packet.code(), packet.status().to_owned());
+                buffer::give(packet.into_buf());
+                let error = Error::new(Kind::Status(status)).with_delivery(Delivery::Answered);
+                Err(self.name(error, request))
+            }
+            reply => reply,
+        })
+    }
+
+    /// Drives the pull to its reply packet, whatever its status is.
+    pub(crate) fn poll_any(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &Request<'_>,
+        encode: Encode<'_>,
+    ) -> Poll<Result<Packet>> {
+        let shared = self.session.shared();
+        let ended = match self.progress {
+            Progress::Departing(_) => {
+                return match ready!(self.poll_sent(cx, request, encode)) {
+                    Ok(()) => Poll::Pending,
+                    Err(error) => Poll::Ready(Err(error)),
                 };
-                match ready!(departure.poll(cx, session, request, encode, Need::Slot, start)) {
-                    Ok(id) => {
-                        self.progress = Progress::Sent(id);
-                        return Poll::Pending;
-                    }
-                    Err(error) => Err(error.with_delivery(Delivery::NotSent)),
-                }
             }
             Progress::Sent(id) => {
                 let (ended, room) = shared.with(|machine| {
-                    (machine.take_pull(*id, cx.waker()), machine.room_for_waiting(&shared.settings))
+                    (machine.take_pull(id, cx.waker()), machine.room_for_waiting(&shared.settings))
                 });
                 let Some(ended) = ended else { return Poll::Pending };
                 shared.tell_of(room);
                 if matches!(ended, Ended::Closed(_)) {
                     shared.ledger.cut_off(Direction::Outbound, &request.uri, &shared.remote);
                 }
-                self.outcome(ended, request.timeout)
+                ended
             }
             Progress::Ended => panic!("a call was polled after it had ended"),
         };
         // Its slot may be another call's by now: what is dropped must not cancel that one.
         self.progress = Progress::Ended;
-        Poll::Ready(result.map_err(|error| error.with_uri(&request.uri).with_peer(session.remote_addr())))
+        let outcome = self.outcome(ended, request.timeout);
+        Poll::Ready(outcome.map_err(|error| self.name(error, request)))
+    }
+
+    /// Drives the pull into the session's output. It is ready at once where it stands there already.
+    pub(crate) fn poll_sent(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &Request<'_>,
+        encode: Encode<'_>,
+    ) -> Poll<Result<()>> {
+        let (session, shared) = (self.session, self.session.shared());
+        let Progress::Departing(departure) = &mut self.progress else { return Poll::Ready(Ok(())) };
+        let start: Start<'_> = &mut |machine, outgoing, deadline, waker| {
+            let id = machine.start_pull(&shared.settings, outgoing, deadline.map(|(at, _)| at), waker)?;
+            shared.write_in_place(machine);
+            Ok(id)
+        };
+        match ready!(departure.poll(cx, session, request, encode, Need::Slot, start)) {
+            Ok(id) => {
+                self.progress = Progress::Sent(id);
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => {
+                self.progress = Progress::Ended;
+                Poll::Ready(Err(self.name(error.with_delivery(Delivery::NotSent), request)))
+            }
+        }
     }
 
     fn outcome(&self, ended: Ended, timeout: Timeout) -> Result<Packet> {
         match ended {
-            Ended::Reply(packet) if Code::from(packet.code()).is_ok() => Ok(packet),
-            Ended::Reply(packet) => {
-                let status = Status::new(packet.code(), packet.status().to_owned());
-                buffer::give(packet.into_buf());
-                Err(Error::new(Kind::Status(status)).with_delivery(Delivery::Answered))
-            }
+            Ended::Reply(packet) => Ok(packet),
             Ended::Oversized(bytes) => {
                 let most = self.session.shared().settings.limits.max_body;
                 let text = format!(
@@ -223,6 +276,10 @@ impl<'a> PullFlight<'a> {
             }
             Ended::NotTaken(closed) => Err(Error::new(Kind::Closed(closed)).with_delivery(Delivery::NotSent)),
         }
+    }
+
+    fn name(&self, error: Error, request: &Request<'_>) -> Error {
+        error.with_uri(&request.uri).with_peer(self.session.remote_addr())
     }
 }
 
@@ -245,6 +302,15 @@ pub(crate) struct PushFlight<'a> {
 impl<'a> PushFlight<'a> {
     pub(crate) fn new(session: &'a Session) -> Self {
         PushFlight { session, departure: Some(Departure::New) }
+    }
+
+    /// A push whose body is passed on as it is; what `encode` says is not asked.
+    pub(crate) fn sealed(session: &'a Session, body: SealedBody) -> Self {
+        PushFlight { session, departure: Some(Departure::Sealed(body)) }
+    }
+
+    pub(crate) fn session(&self) -> &'a Session {
+        self.session
     }
 
     /// Drives the push into the session's output.
@@ -281,13 +347,13 @@ pub(crate) fn inflate(packet: &mut Packet, most: u32) -> Result<(), gzip::GzipEr
     Ok(())
 }
 
-fn compress(body: EncodedBody, level: i32) -> Result<EncodedBody> {
+fn compress(body: EncodedBody, level: i32) -> Result<Outbound> {
     let Some((codec, payload)) = body else { return Ok(None) };
     if level == 0 {
-        return Ok(Some((codec, payload)));
+        return Ok(Some((codec, payload, 0)));
     }
     let mut compressed = buffer::take();
     gzip::deflate(level, &payload, &mut compressed).map_err(|error| Error::encode(&error))?;
     buffer::give(payload);
-    Ok(Some((codec, compressed)))
+    Ok(Some((codec, compressed, 0)))
 }

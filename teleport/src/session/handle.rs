@@ -125,6 +125,12 @@ impl Session {
         self.shared().over.cancelled().await;
     }
 
+    /// A handle that does not keep the session alive.
+    #[must_use]
+    pub fn weak(&self) -> WeakSession {
+        WeakSession { handle: self.downgrade(), shared: self.shared().clone() }
+    }
+
     /// Takes the session out of its peer's hub.
     pub(crate) fn leave(&self) {
         if let Some(registry) = self.0.registry.upgrade() {
@@ -166,6 +172,65 @@ impl Eq for Session {}
 impl Hash for Session {
     fn hash<H: Hasher>(&self, state: &mut H) {
         Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
+/// A handle to a [`Session`] that does not keep it: the session ends as if it were not there.
+///
+/// For who remembers sessions that belong to others, such as a table by user. Handles are equal where they are of the
+/// same session.
+///
+/// # Examples
+///
+/// ```
+/// # async fn f(session: teleport::Session) {
+/// let weak = session.weak();
+/// tokio::spawn(async move {
+///     weak.closed().await;
+///     println!("one has left");
+/// });
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct WeakSession {
+    handle: Weak<Handle>,
+    shared: Arc<Shared>,
+}
+
+impl WeakSession {
+    /// The session, where somebody still holds it.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Session> {
+        Session::upgrade(&self.handle)
+    }
+
+    /// Waits until the session is closed, as [`Session::closed`] does.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when this future is dropped.
+    pub async fn closed(&self) {
+        self.shared.over.cancelled().await;
+    }
+}
+
+impl PartialEq for WeakSession {
+    fn eq(&self, other: &Self) -> bool {
+        Weak::ptr_eq(&self.handle, &other.handle)
+    }
+}
+
+impl Eq for WeakSession {}
+
+impl Hash for WeakSession {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Weak::as_ptr(&self.handle).hash(state);
+    }
+}
+
+impl fmt::Debug for WeakSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WeakSession").field(&self.upgrade()).finish()
     }
 }
 

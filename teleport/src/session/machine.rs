@@ -17,6 +17,8 @@
 use std::task::Waker;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::pending::{Ended, Pending};
 use super::settings::Settings;
 use super::wait::{Need, Room};
@@ -91,8 +93,8 @@ impl Nudge {
 pub(crate) struct Outgoing<'a> {
     pub(crate) uri: &'a str,
     pub(crate) gzip: i32,
-    /// Codec id and payload; `None` for no body.
-    pub(crate) body: Option<(u8, &'a mut Vec<u8>)>,
+    /// Codec id, a buffer, and where the payload begins in it; `None` for no body.
+    pub(crate) body: Option<(u8, &'a mut Vec<u8>, usize)>,
 }
 
 /// Why a pull or push was not taken.
@@ -468,21 +470,22 @@ impl Machine {
             wire::write_head(out, &headers.codecs, headers.codec, &header, codec, length, &settings.wire)
         };
         match packet.body {
-            Some((codec, payload))
-                if payload.len() >= PARTED_BODY
+            Some((codec, payload, from))
+                if payload.len() - from >= PARTED_BODY
                     && kind.is_pull()
                     && self.remote.contains(Features::PARTS) =>
             {
                 let mut head = buffer::take();
-                write_head(&mut head, codec, payload)?;
-                self.output.push_bulk(head, std::mem::take(payload), false);
+                write_head(&mut head, codec, &payload[from..])?;
+                let payload = Bytes::from(std::mem::take(payload)).slice(from..);
+                self.output.push_bulk(head, payload, false);
             }
-            Some((codec, payload)) if payload.len() >= LARGE_BODY => {
-                write_head(self.output.tail(), codec, payload)?;
-                self.output.push_chunk(std::mem::take(payload));
+            Some((codec, payload, from)) if payload.len() - from >= LARGE_BODY => {
+                write_head(self.output.tail(), codec, &payload[from..])?;
+                self.output.push_chunk_from(std::mem::take(payload), from);
             }
-            Some((codec, payload)) => {
-                let body = Body::Payload { codec, payload };
+            Some((codec, payload, from)) => {
+                let body = Body::Payload { codec, payload: &payload[from..] };
                 let tail = self.output.tail();
                 wire::write(tail, &headers.codecs, headers.codec, &header, body, &settings.wire)?;
             }

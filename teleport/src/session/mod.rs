@@ -13,7 +13,7 @@ mod wait;
 
 pub(crate) use farewell::{FAREWELL, NOT_TAKEN, Notice};
 pub(crate) use flight::{EncodedBody, PullFlight, PushFlight, Request, Timeout, inflate};
-pub use handle::Session;
+pub use handle::{Session, WeakSession};
 pub(crate) use handle::{Handle, IdRegistry};
 pub(crate) use ledger::Ledger;
 pub use ledger::{CutCall, Direction};

@@ -55,12 +55,12 @@ impl Bulk {
     }
 
     /// Adds a packet: all that stands before its payload, and the payload.
-    pub(super) fn push(&mut self, head: Vec<u8>, payload: Vec<u8>, is_reply: bool) {
+    pub(super) fn push(&mut self, head: Vec<u8>, payload: Bytes, is_reply: bool) {
         self.bytes += head.len() + payload.len();
         if is_reply {
             self.owed += head.len() + payload.len();
         }
-        self.packets.push_back(Large { head, payload: payload.into(), is_reply });
+        self.packets.push_back(Large { head, payload, is_reply });
     }
 
     /// Adds all packets of `other`, of which none has begun.
@@ -110,9 +110,9 @@ mod tests {
         let kib = |sizes: Vec<usize>| sizes.into_iter().map(|size| size / 1024).collect::<Vec<_>>();
         let large = || vec![7; 2048 * 1024];
         let mut bulk = Bulk::default();
-        bulk.push(vec![1; 20], large(), false);
+        bulk.push(vec![1; 20], large().into(), false);
         assert_eq!(kib(sizes(&mut bulk, |_| true)), [64, 128, 256, 512, 512, 512, 64]);
-        bulk.push(vec![1; 20], large(), false);
+        bulk.push(vec![1; 20], large().into(), false);
         assert_eq!(
             kib(sizes(&mut bulk, |part| part % 4 != 0)),
             [64, 128, 256, 512, 64, 128, 256, 512, 64, 64],
@@ -123,9 +123,9 @@ mod tests {
     #[test]
     fn packets_follow_one_another_and_nothing_is_left() {
         let mut bulk = Bulk::default();
-        bulk.push(vec![1; 10], vec![2; 100_000], false);
+        bulk.push(vec![1; 10], vec![2; 100_000].into(), false);
         let mut more = Bulk::default();
-        more.push(vec![3; 10], vec![4; 70_000], true);
+        more.push(vec![3; 10], vec![4; 70_000].into(), true);
         bulk.append(&mut more);
         assert_eq!((more.len(), more.owed(), more.is_empty()), (0, 0, true));
         assert_eq!((bulk.len(), bulk.owed()), (170_020, 70_010));

@@ -36,6 +36,8 @@ pub(crate) struct Output {
 
 enum Chunk {
     Buffer(Vec<u8>),
+    /// What begins here in a buffer.
+    Rest(Vec<u8>, usize),
     /// A piece of a larger buffer.
     Piece(Bytes),
 }
@@ -46,6 +48,7 @@ impl Deref for Chunk {
     fn deref(&self) -> &[u8] {
         match self {
             Chunk::Buffer(buffer) => buffer,
+            Chunk::Rest(buffer, from) => &buffer[*from..],
             Chunk::Piece(piece) => piece,
         }
     }
@@ -95,10 +98,15 @@ impl Output {
         self.push(Chunk::Buffer(chunk));
     }
 
+    /// Queues what begins at `from` of a buffer, without copying it.
+    pub(crate) fn push_chunk_from(&mut self, buffer: Vec<u8>, from: usize) {
+        self.push(Chunk::Rest(buffer, from));
+    }
+
     /// Adds a packet that goes in parts: all that stands before its payload, and the payload. It keeps its place among
     /// such packets only.
-    pub(crate) fn push_bulk(&mut self, head: Vec<u8>, payload: Vec<u8>, is_reply: bool) {
-        self.bulk.push(head, payload, is_reply);
+    pub(crate) fn push_bulk(&mut self, head: Vec<u8>, payload: impl Into<Bytes>, is_reply: bool) {
+        self.bulk.push(head, payload.into(), is_reply);
     }
 
     /// Puts the next part of a large packet into the queue, where little is left in that.
@@ -156,7 +164,7 @@ impl Output {
             }
             self.written -= first.len();
             self.in_chunks -= first.len();
-            if let Some(Chunk::Buffer(buffer)) = self.chunks.pop_front() {
+            if let Some(Chunk::Buffer(buffer) | Chunk::Rest(buffer, _)) = self.chunks.pop_front() {
                 buffer::give(buffer);
             }
         }
@@ -249,11 +257,12 @@ mod tests {
         for step in [1, 3, 7, 100_000] {
             let mut output = Output::default();
             output.tail().extend_from_slice(b"one ");
-            output.push_chunk(b"two ".to_vec());
+            output.push_chunk_from(b"left out two ".to_vec(), 9);
             output.tail().extend_from_slice(b"three ");
             let mut more = Output::default();
             more.tail().extend_from_slice(b"four ");
-            more.push_chunk(b"five ".to_vec());
+            more.push_chunk_from(b"nothing".to_vec(), 7);
+            more.push_chunk_from(b"x five ".to_vec(), 2);
             more.tail().extend_from_slice(b"six");
             output.append(&mut more);
             assert_eq!(more.len(), 0);

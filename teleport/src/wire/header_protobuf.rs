@@ -107,13 +107,13 @@ pub(crate) struct SuccessHead {
 }
 
 impl SuccessHead {
-    /// Reads the header of a reply with the status 200 and leaves its texts alone: most replies are, and nobody asks
+    /// Reads the header of a reply with the status 200 `OK` and leaves its uri alone: most replies are, and nobody asks
     /// for theirs. `None` for every other header, which is then to be read whole.
     #[inline]
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader { bytes, at: 0, text: None };
         let mut head = SuccessHead { id: 0, gzip: 0 };
-        let (mut kind, mut code) = (0, 0);
+        let (mut kind, mut code, mut text) = (0, 0, &b""[..]);
         while reader.at < bytes.len() {
             let key = reader.varint().ok()?;
             match (key >> 3, key & 7) {
@@ -125,13 +125,14 @@ impl SuccessHead {
                         return None;
                     }
                 }
-                (3 | 6, BYTES) => drop(reader.bytes().ok()?),
+                (3, BYTES) => drop(reader.bytes().ok()?),
+                (6, BYTES) => text = reader.bytes().ok()?,
                 (4, VARINT) => head.gzip = reader.int32().ok()?,
                 (5, VARINT) => code = reader.int32().ok()?,
                 _ => return None,
             }
         }
-        (kind == Kind::REPLY.number() && code == Code::OK.number()).then_some(head)
+        (kind == Kind::REPLY.number() && code == Code::OK.number() && text == b"OK").then_some(head)
     }
 }
 

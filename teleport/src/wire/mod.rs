@@ -47,6 +47,7 @@ mod id;
 mod limits;
 mod packet;
 mod part;
+mod sealed;
 mod uri;
 
 pub use error::WireError;
@@ -61,6 +62,7 @@ pub use id::{IdFormat, PacketId};
 pub use limits::Limits;
 pub use packet::{Packet, PacketRef, RawBody, read};
 pub(crate) use part::{PART_HEAD, part_head, read_part_head};
+pub use sealed::SealedBody;
 pub use uri::Uri;
 
 #[cfg(test)]

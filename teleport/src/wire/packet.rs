@@ -11,6 +11,7 @@ use super::header_codec::HeaderCodecs;
 use super::header_protobuf::SuccessHead;
 use super::id::PacketId;
 use super::limits::Limits;
+use super::sealed::SealedBody;
 use crate::status::Code;
 
 /// Body of a packet as it travels: codec id and payload, or nothing. Still compressed where the header says so.
@@ -114,7 +115,7 @@ enum Id {
 }
 
 /// Where in the buffer a text of the header stands. Packets are moved by value and kept in tables, so each is small.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
     start: u32,
     end: u32,
@@ -122,6 +123,8 @@ struct Span {
 
 impl Span {
     const NONE: Span = Span { start: 0, end: 0 };
+    /// The text `OK`, which stands nowhere.
+    const OK: Span = Span { start: u32::MAX, end: 0 };
 
     /// Nothing where it does not fit, which only a limit of 4 GiB could allow.
     fn new(start: usize, end: usize) -> Self {
@@ -169,7 +172,7 @@ impl Packet {
         Ok(Packet { buf, body, id, uri, status, kind, gzip, code, header_codec })
     }
 
-    /// A successful reply, of which the texts are not kept; its body is copied into `buf`, whose content is forgotten.
+    /// A successful reply, of which the texts are not kept: its status is `OK`. Its body is copied into `buf`, whose content is forgotten.
     #[inline]
     pub(crate) fn success(head: SuccessHead, header_codec: u8, body: &[u8], mut buf: Vec<u8>) -> Packet {
         buf.clear();
@@ -179,7 +182,7 @@ impl Packet {
             buf,
             id: Id::Sequence(head.id),
             uri: Span::NONE,
-            status: Span::NONE,
+            status: Span::OK,
             kind: Kind::REPLY,
             gzip: head.gzip,
             code: Code::OK.number(),
@@ -293,6 +296,34 @@ impl Packet {
         self.body = start..self.buf.len();
     }
 
+    /// Takes the body out without copying it; the header stays, its texts copied into `buf`, whose content is forgotten.
+    pub(crate) fn take_body(&mut self, mut buf: Vec<u8>) -> SealedBody {
+        buf.clear();
+        let mut put = |span: Span| {
+            if span == Span::OK {
+                return span;
+            }
+            let start = buf.len();
+            buf.extend_from_slice(&self.buf[span.range()]);
+            Span::new(start, buf.len())
+        };
+        if let Id::Text(span) = self.id {
+            self.id = Id::Text(put(span));
+        }
+        (self.uri, self.status) = (put(self.uri), put(self.status));
+        let end = buf.len();
+        let mut bytes = std::mem::replace(&mut self.buf, buf);
+        let body = std::mem::replace(&mut self.body, end..end);
+        bytes.truncate(body.end);
+        SealedBody::within(bytes, body.start, self.gzip)
+    }
+
+    /// The body without the header, which is forgotten.
+    pub(crate) fn into_body(mut self) -> SealedBody {
+        self.buf.truncate(self.body.end);
+        SealedBody::within(self.buf, self.body.start, self.gzip)
+    }
+
     /// Bytes that it holds.
     #[must_use]
     #[allow(clippy::len_without_is_empty)]
@@ -312,6 +343,9 @@ impl Packet {
     }
 
     fn text(&self, span: Span) -> &str {
+        if span == Span::OK {
+            return "OK";
+        }
         // It was a `str` when it was put there.
         std::str::from_utf8(&self.buf[span.range()]).unwrap_or_default()
     }

@@ -88,18 +88,21 @@ proptest! {
         code in prop_oneof![Just(200), any::<i32>()],
         number in prop_oneof![Just(0), 0..1000u64, any::<u64>()],
         format in 0..3,
+        ok in any::<bool>(),
     ) {
         let id = match format {
             0 => PacketId::Sequence(number),
             1 => PacketId::Text(number.to_string().into()),
             _ => header.id.clone(),
         };
-        let header = Header { id, kind: Kind::new(kind), code, ..header };
+        let status = if ok { "OK".into() } else { header.status.clone() };
+        let header = Header { id, kind: Kind::new(kind), code, status, ..header };
         let mut bytes = Vec::new();
         ProtobufHeader.encode(&header, &mut bytes).unwrap();
         let read = decode(&bytes).unwrap();
         let whole = read.id.number().filter(|_| read.kind.is_reply() && read.code == 200);
-        let expected = whole.filter(|_| read.features.is_none()).map(|id| SuccessHead { id, gzip: read.gzip });
+        let expected = whole.filter(|_| read.features.is_none() && read.status == "OK");
+        let expected = expected.map(|id| SuccessHead { id, gzip: read.gzip });
         prop_assert_eq!(SuccessHead::read(&bytes), expected);
         for end in 0..bytes.len() {
             // Cut, it may be a header of fewer fields, or none; it must not be another's.
