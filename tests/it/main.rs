@@ -6,6 +6,7 @@ mod layers;
 mod parts;
 mod peer;
 mod pressure;
+mod proxy;
 mod raw;
 mod router;
 mod service;

@@ -57,7 +57,8 @@ impl Lanes {
         if self.taken.load(Ordering::Acquire) == 0 {
             return None;
         }
-        self.lanes.lock().by_session.contains_key(&session.weak()).then(|| self.stand(session))
+        let found = self.lanes.lock().by_session.contains_key(&session.weak());
+        found.then(|| self.stand(session))
     }
 
     fn stand(&self, session: &Session) -> Place<'_> {
