@@ -133,6 +133,22 @@ fn unknown() {
 }
 
 #[test]
+fn gateway() {
+    prints(
+        env!("CARGO_BIN_EXE_gateway"),
+        &[
+            "the gateway is open",
+            "user 0 is Ada",
+            "in the room: 1",
+            "shown: welcome, Ada",
+            "1000 no such user",
+            "404 Not Found: nothing takes the pull /nobody",
+            "502 Bad Gateway: /users/name, for the upstream users: it can't be reached; not sent",
+        ],
+    );
+}
+
+#[test]
 fn in_memory() {
     prints(
         env!("CARGO_BIN_EXE_in_memory"),

@@ -658,7 +658,7 @@ async fn what_the_upstream_says_first_reaches_its_client() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn packets_wait_for_a_session_in_their_order() {
     let gate = Arc::new(Semaphore::new(0));
     let (up, mut raws) = mpsc::unbounded_channel();

@@ -40,7 +40,8 @@ impl Serving {
             }
             shared.wait_for_room(Need::Output, None).await;
         }
-        self.fallback = Output::default();
+        // Not needed any more; its buffer is kept.
+        self.fallback.advance(self.fallback.len());
     }
 }
 

@@ -402,6 +402,38 @@ mod tests {
     }
 
     #[test]
+    fn a_body_is_taken_out_where_it_stands_and_the_header_stays() {
+        let (codecs, limits) = (HeaderCodecs::default(), Limits::default());
+        for body in [Body::None, Body::Payload { codec: b's', payload: b"" }, Body::Raw(b"jsome payload")] {
+            let bytes = bytes(body);
+            let packet = read(&bytes, &codecs, &limits).unwrap().unwrap().0;
+            let copied = Packet::copy_from(&packet, Vec::new());
+            let owned = Packet::from_frame(bytes.clone(), &codecs, &limits).unwrap();
+            for mut owned in [copied, owned] {
+                let whole = owned.clone().into_body();
+                let stood = owned.body().as_bytes().as_ptr();
+                let taken = owned.take_body(b"left over".to_vec());
+                assert_eq!(owned.header(), packet.header);
+                assert!(owned.body().is_none());
+                assert_eq!((taken.raw_body(), taken.gzip()), (packet.body, 3));
+                assert_eq!(taken, whole);
+                assert!(taken.is_none() || taken.raw_body().as_bytes().as_ptr() == stood, "not copied");
+                assert!(owned.take_body(Vec::new()).is_none());
+                assert_eq!(owned.header(), packet.header);
+            }
+        }
+    }
+
+    #[test]
+    fn a_reply_that_is_known_by_its_head_says_ok() {
+        let head = SuccessHead { id: 7, gzip: 5 };
+        let mut packet = Packet::success(head, b'p', b"j1", Vec::new());
+        assert_eq!((packet.code(), packet.status(), packet.uri()), (200, "OK", ""));
+        let body = packet.take_body(Vec::new());
+        assert_eq!((body.raw_body().as_bytes(), body.gzip(), packet.status()), (&b"j1"[..], 5, "OK"));
+    }
+
+    #[test]
     fn a_packet_that_is_not_whole_is_refused() {
         let (codecs, limits) = (HeaderCodecs::default(), Limits::default());
         let bytes = bytes(Body::Raw(b"j1"));
