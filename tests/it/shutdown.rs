@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use teleport::wire::{Body, Features, Header, Kind, Packet};
-use teleport::{Delivery, Direction, Error, IdFormat, PacketId, Peer, PeerBuilder, Session, Status};
+use teleport::{Delivery, Direction, Error, PacketId, Peer, PeerBuilder, Session, Status};
 use teleport_tests::{RawPeer, json};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
