@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::{env, fs, thread};
 
 use teleport::{IdFormat, Peer, Protobuf, Router};
 use tokio::net::TcpSocket;
@@ -211,6 +211,59 @@ fn restart() {
     server.end().is(0, &[&ended], "");
 }
 
+const SETTINGS: &str = env!("CARGO_BIN_EXE_settings");
+
+#[test]
+fn settings() {
+    let ended = Running::start(SETTINGS, &[]).end();
+    ended.has(&["max_body = \"64 KiB\"", "max_uri = \"8 KiB\"", "pull = \"1m 30s\"", "codec = \"json\""]);
+    assert!(
+        without_ports(&ended.stdout).ends_with(
+            "\n\n1000 bytes arrived\n\
+             status 413 a body of 100003 bytes is over the limit of 65536 (setting `limits.max_body`) \
+             (/length at tcp://127.0.0.1:PORT)\n"
+        ),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn settings_from_the_environment_lie_over_the_file() {
+    let variables = [("TELEPORT_LIMITS__MAX_BODY", "1MiB"), ("TELEPORT_TIMEOUTS__PULL", "none")];
+    let ended = Running::start_with(SETTINGS, &[], &variables).end();
+    ended.has(&["max_body = \"1 MiB\"", "pull = \"none\"", "close = \"500ms\"", "100000 bytes arrived"]);
+}
+
+#[test]
+fn settings_that_are_wrong_are_told_with_where_they_stand() {
+    let says = |arguments: &[&str], variables: &[(&str, &str)], error: &str| {
+        Running::start_with(SETTINGS, arguments, variables).end().is(1, &[], error);
+    };
+    says(
+        &[],
+        &[("TELEPORT_TCP__NODELAY", "on")],
+        "the variable `TELEPORT_TCP__NODELAY`: \"on\" is not true or false\n",
+    );
+    says(
+        &[],
+        &[("TELEPORT_TCP__DELAY", "on")],
+        "no setting has the variable `TELEPORT_TCP__DELAY`; there are `TELEPORT_TCP__NODELAY` and \
+         `TELEPORT_TCP__KEEPALIVE`\n",
+    );
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let ended = Running::start(SETTINGS, &[manifest]).end();
+    assert_eq!((ended.code, &*ended.stdout), (Some(1), ""));
+    assert!(ended.stderr.starts_with(&format!("{manifest}: TOML parse error at line ")), "{ended:?}");
+    assert!(ended.stderr.contains("`, expected one of `limits`, `timeouts`, "), "{ended:?}");
+
+    let ended = Running::start_with(SETTINGS, &[], &[("TELEPORT_LIMITS__MAX_BODY", "0")]).end();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(
+        ended.stderr,
+        "the setting `limits.max_body` is 0 B, which holds no body; the least is 2 B, the default 16 MiB\n"
+    );
+}
+
 #[derive(Clone, PartialEq, prost::Message)]
 struct Text {
     #[prost(string, tag = "1")]
@@ -385,9 +438,21 @@ struct Ended {
 
 impl Running {
     fn start(program: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(program)
+        Running::start_with(program, arguments, &[])
+    }
+
+    /// With these variables, and none from outside that it could take for settings.
+    fn start_with(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(program);
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with("TELEPORT_") {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command
             .args(arguments)
             .env_remove("RUST_LOG")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -437,6 +502,15 @@ impl Drop for Running {
 }
 
 impl Ended {
+    /// It ended well, and printed these lines among others.
+    #[track_caller]
+    fn has(&self, lines: &[&str]) {
+        assert_eq!((self.code, &*self.stderr), (Some(0), ""), "{self:?}");
+        for line in lines {
+            assert!(self.stdout.lines().any(|printed| printed == *line), "{line:?} is missing: {self:?}");
+        }
+    }
+
     /// Compares all of it, but for the ports that the system chose.
     #[track_caller]
     fn is(&self, code: i32, lines: &[&str], stderr: &str) {

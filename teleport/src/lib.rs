@@ -34,6 +34,7 @@
 //! |---|---|
 //! | declare a service, and what its options are | [`service`](macro@service) |
 //! | listen, dial, and set limits and timeouts | [`Peer`], [`PeerBuilder`], [`Limits`], [`Timeouts`] |
+//! | read all settings from a file and the environment | [`Settings`] |
 //! | call, and what may go wrong | [`PullCall`], [`PushCall`], [`Error`], [`Delivery`] |
 //! | call without a trait | [`Session::pull`], [`Session::push`], [`Reply`] |
 //! | handle without a trait, group, catch unknown uris | [`Router`], [`ReplyBody`] |
@@ -59,8 +60,10 @@ mod peer;
 mod proxy;
 mod router;
 mod session;
+mod settings;
 mod socket;
 mod status;
+mod units;
 pub mod wire;
 
 pub use teleport_macros::service;
@@ -82,6 +85,7 @@ pub use peer::{Restart, Successor};
 pub use proxy::{Clients, ReverseProxy, Upstream};
 pub use router::{Group, ReplyBody, Router, Routes, Service};
 pub use session::{CutCall, Direction, Limits, Session, Timeouts, WeakSession};
+pub use settings::{HeaderOptions, Settings};
 pub use socket::{Address, Connection, Endpoint, TcpOptions};
 pub use status::{Code, Status};
 #[doc(inline)]

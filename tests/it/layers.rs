@@ -7,7 +7,7 @@ use syn::visit::Visit;
 
 /// From the ground up; modules of one line stand on the same floor and do not name each other.
 const FLOORS: &[&[&str]] = &[
-    &["status", "buffer"],
+    &["status", "buffer", "units"],
     &["wire"],
     &["codec"],
     &["method"],
@@ -17,6 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["call"],
     &["context"],
     &["router"],
+    &["settings"],
     &["peer"],
     &["proxy"],
 ];

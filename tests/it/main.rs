@@ -11,4 +11,5 @@ mod raw;
 mod router;
 mod service;
 mod session;
+mod settings;
 mod shutdown;

@@ -13,10 +13,11 @@ use crate::codec::{DecodeAny, EncodeAny};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::router::{ReplyBody, Router, Service};
-use crate::session::{Headers, Limits, Settings, Timeouts};
+use crate::session::{Headers, Limits, Settings as SessionSettings, Timeouts};
+use crate::settings::Settings;
 use crate::socket::TcpOptions;
 use crate::status::Status;
-use crate::wire::{Features, HeaderCodec, IdFormat, SealedBody};
+use crate::wire::{Features, HeaderCodec, HeaderCodecs, IdFormat, SealedBody};
 
 /// Collects what a [`Peer`] is to be: handlers, limits, timeouts, how headers are written.
 ///
@@ -38,10 +39,10 @@ use crate::wire::{Features, HeaderCodec, IdFormat, SealedBody};
 #[must_use]
 pub struct PeerBuilder {
     router: Router,
-    limits: Limits,
-    timeouts: Timeouts,
-    tcp: TcpOptions,
-    headers: Headers,
+    settings: Settings,
+    header_codecs: HeaderCodecs,
+    /// Of the codec that was chosen since the settings were given.
+    header_codec: Option<u8>,
 }
 
 impl PeerBuilder {
@@ -171,21 +172,29 @@ impl PeerBuilder {
         Ok(self)
     }
 
+    /// All settings at once, as they come from a file or the environment; see [`Settings`]. What was set before is replaced,
+    /// what is set after replaces: call the methods below for what the program decides itself.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self.header_codec = None;
+        self
+    }
+
     /// Bounds on what each session takes and holds.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.settings.limits = limits;
         self
     }
 
     /// How long calls, dials and closes may take.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = timeouts;
+        self.settings.timeouts = timeouts;
         self
     }
 
     /// Options of TCP sockets.
     pub fn tcp(mut self, options: TcpOptions) -> Self {
-        self.tcp = options;
+        self.settings.tcp = options;
         self
     }
 
@@ -193,7 +202,7 @@ impl PeerBuilder {
     /// says; releases 2.0 to 2.6 of the original need [`IdFormat::Sequence`]. Both are read, and replies mirror
     /// their pull.
     pub fn id_format(mut self, format: IdFormat) -> Self {
-        self.headers.id_format = format;
+        self.settings.headers.id_format = format;
         self
     }
 
@@ -201,7 +210,7 @@ impl PeerBuilder {
     /// [`Features::ALL`]; a peer that knows nothing of it skips it. With [`Features::NONE`] every packet is one of the
     /// specification.
     pub fn features(mut self, features: Features) -> Self {
-        self.headers.features = features;
+        self.settings.headers.features = features;
         self
     }
 
@@ -213,10 +222,10 @@ impl PeerBuilder {
     /// A config error where a codec of the user's own has an id that is taken.
     pub fn header_codec(mut self, codec: impl HeaderCodec) -> Result<Self> {
         let id = codec.id();
-        if self.headers.codecs.get(id).is_none_or(|known| known.name() != codec.name()) {
-            self.headers.codecs = self.headers.codecs.with(codec)?;
+        if self.header_codecs.get(id).is_none_or(|known| known.name() != codec.name()) {
+            self.header_codecs = self.header_codecs.with(codec)?;
         }
-        self.headers.codec = id;
+        self.header_codec = Some(id);
         Ok(self)
     }
 
@@ -224,15 +233,32 @@ impl PeerBuilder {
     ///
     /// # Errors
     ///
-    /// A config error that names the setting which can't be used.
+    /// A config error that names each setting which can't be used; see [`Settings::validate`].
     pub fn build(self) -> Result<Peer> {
-        if let Some(name) = self.limits.zero() {
-            return Err(Error::config(format!(
-                "the setting `limits.{name}` is 0, so nothing could pass; leave it out for the default"
-            )));
-        }
-        let settings = Settings::new(self.limits, self.timeouts, self.headers);
-        Ok(Peer::new(Arc::new(self.router), Arc::new(settings), self.tcp))
+        self.settings.validate()?;
+        let codec = self.header_codec_id()?;
+        let Settings { limits, timeouts, tcp, headers } = self.settings;
+        let headers = Headers {
+            codec,
+            codecs: self.header_codecs,
+            id_format: headers.id_format,
+            features: headers.features,
+        };
+        let settings = SessionSettings::new(limits, timeouts, headers);
+        Ok(Peer::new(Arc::new(self.router), Arc::new(settings), tcp))
+    }
+
+    fn header_codec_id(&self) -> Result<u8> {
+        let name = &*self.settings.headers.codec;
+        let named = || self.header_codecs.iter().find(|codec| codec.name() == name).map(HeaderCodec::id);
+        self.header_codec.or_else(named).ok_or_else(|| {
+            let names: Vec<_> = self.header_codecs.iter().map(|codec| format!("{:?}", codec.name())).collect();
+            let names = names.join(", ");
+            Error::config(format!(
+                "the setting `headers.codec` is {name:?}, and no header codec has that name; there are {names}, and \
+                 `PeerBuilder::header_codec` adds one of your own"
+            ))
+        })
     }
 
     /// The peer, listening at an address; see [`Peer::listen`].

@@ -103,9 +103,8 @@ fn write(
         out.owe(out.len() - before);
         return Ok(());
     };
-    let write_head = |out: &mut Vec<u8>| {
-        wire::write_head(out, codecs, header_codec, &reply, codec, length, limits)
-    };
+    let write_head =
+        |out: &mut Vec<u8>| wire::write_head(out, codecs, header_codec, &reply, codec, length, limits);
     if length >= PARTED_BODY && shared.is_understood(Features::PARTS) {
         let mut head = buffer::take();
         write_head(&mut head)?;

@@ -13,8 +13,8 @@ mod wait;
 
 pub(crate) use farewell::{FAREWELL, NOT_TAKEN, Notice};
 pub(crate) use flight::{EncodedBody, PullFlight, PushFlight, Request, Timeout, inflate};
-pub use handle::{Session, WeakSession};
 pub(crate) use handle::{Handle, IdRegistry};
+pub use handle::{Session, WeakSession};
 pub(crate) use ledger::Ledger;
 pub use ledger::{CutCall, Direction};
 pub(crate) use machine::{LARGE_BODY, PARTED_BODY, closed_here};

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::codec::DecodeLimits;
+use crate::units;
 use crate::wire::{self, Features, HeaderCodecs, IdFormat};
 
 /// Bounds on what one session takes from its peer and holds for it.
@@ -19,18 +22,23 @@ use crate::wire::{self, Features, HeaderCodecs, IdFormat};
 /// let peer = Peer::builder().limits(limits).build()?;
 /// # Ok::<(), teleport::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Bytes of a header with its codec id. Default: 64 KiB. A larger one closes the session: what follows can't
     /// be trusted to be a packet.
+    #[serde(with = "units::size")]
     pub max_header: u32,
     /// Bytes of a body with its codec id, as it travels. Default: 16 MiB. A pull with a larger one is answered
     /// with 413; its bytes are skipped.
+    #[serde(with = "units::size")]
     pub max_body: u32,
     /// Bytes of a uri. Default: 8 KiB. A pull with a longer one is answered with 400.
+    #[serde(with = "units::size")]
     pub max_uri: u32,
     /// Bytes of a body after gzip is undone. Default: 64 MiB.
+    #[serde(with = "units::size")]
     pub max_inflated: u32,
     /// How deep the values of a body may be nested, options, newtypes and enums included. Default: 128. JSON accepts no
     /// more than 127 and Protobuf exactly 100, whatever stands here.
@@ -43,9 +51,11 @@ pub struct Limits {
     pub max_pulls_in: u32,
     /// Bytes of the packets, inflated, that these handlers hold. Default: 256 MiB. Past it as with
     /// [`max_pulls_in`](Self::max_pulls_in); one packet may go over it. What a handler decodes comes on top.
+    #[serde(with = "units::size")]
     pub max_held: u32,
     /// Bytes that wait to be written. Default: 4 MiB. Past it calls wait for room; where they are replies, pulls and
     /// pushes of the other side wait in line as with [`max_pulls_in`](Self::max_pulls_in). One packet may go over it.
+    #[serde(with = "units::size")]
     pub max_queued: u32,
     /// Sessions of one peer, dialed and accepted. Default: 65 536. A further connection is closed at once.
     pub max_sessions: u32,
@@ -81,9 +91,9 @@ macro_rules! setters {
                 }
             )*
 
-            /// The name of the first limit that is 0: nothing could pass it.
-            pub(crate) fn zero(&self) -> Option<&'static str> {
-                [$((stringify!($field), self.$field)),*].into_iter().find(|(_, value)| *value == 0).map(|(name, _)| name)
+            /// Each with its name.
+            pub(crate) fn each(&self) -> impl Iterator<Item = (&'static str, u32)> {
+                [$((stringify!($field), self.$field)),*].into_iter()
             }
         }
     };
@@ -114,15 +124,19 @@ setters! {
 /// let peer = Peer::builder().timeouts(timeouts).build()?;
 /// # Ok::<(), teleport::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
     /// From a call to its reply, for calls that say nothing else. Default: 30 s; `None` waits as long as the
     /// session lives.
+    #[serde(with = "units::optional_duration")]
     pub pull: Option<Duration>,
     /// From a dial to an open session. Default: 10 s.
+    #[serde(with = "units::duration")]
     pub dial: Duration,
     /// From a close to the end of the calls in flight; what still runs then is cut off. Default: 5 s.
+    #[serde(with = "units::duration")]
     pub close: Duration,
 }
 

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
@@ -19,16 +20,19 @@ use super::connection::Connection;
 use super::inherited::{self, Handover};
 use super::writer::SocketHalf;
 use crate::error::{Error, Result};
+use crate::units;
 
 /// Options of TCP sockets, accepted and dialed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(default, deny_unknown_fields)]
 pub struct TcpOptions {
     /// Send small packets at once rather than gather them (`TCP_NODELAY`). Default: true. Packets made together
     /// leave together either way.
     pub nodelay: bool,
-    /// Idle time after which the system asks whether the other side is still there. Default: 60 s; `None` never
-    /// asks.
+    /// Idle time after which the system asks whether the other side is still there, in whole seconds. Default: 60 s; `None`
+    /// never asks.
+    #[serde(with = "units::optional_duration")]
     pub keepalive: Option<Duration>,
 }
 

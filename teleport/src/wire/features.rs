@@ -3,11 +3,17 @@
 use std::fmt;
 use std::ops::BitOr;
 
+use serde::de::Visitor;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// What the sender of a packet understands beyond the specification, announced in its first packet of a session.
 ///
 /// Travels as a set of bits in a header field that the specification does not have (Protobuf number 16, JSON key
 /// `features`): a peer that does not know it skips it. Anything that only this set allows is sent to a peer after it has
 /// announced so, and to no other. Bits that are not known are kept and mean nothing.
+///
+/// In a file of settings it is a text: `"all"`, `"none"`, or names with commas between; `"parts"` is the only one so far.
 ///
 /// # Examples
 ///
@@ -56,6 +62,68 @@ impl Features {
     }
 }
 
+/// What each is called in settings.
+const NAMES: [(&str, Features); 1] = [("parts", Features::PARTS)];
+
+/// Fails where a bit is set that this version has no name for.
+impl Serialize for Features {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !Features::ALL.contains(*self) {
+            return Err(S::Error::custom(format_args!(
+                "{self:?} has bits that this version has no name for"
+            )));
+        }
+        match *self {
+            Features::ALL => serializer.serialize_str("all"),
+            Features::NONE => serializer.serialize_str("none"),
+            some => {
+                let named = NAMES.iter().filter(|(_, feature)| some.contains(*feature));
+                serializer.serialize_str(&named.map(|(name, _)| *name).collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Features {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Features;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"all\", \"none\" or names of features with commas between")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Features, E> {
+                named(text).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(Text)
+    }
+}
+
+fn named(text: &str) -> Result<Features, String> {
+    match text.trim() {
+        "all" => return Ok(Features::ALL),
+        "none" => return Ok(Features::NONE),
+        _ => {}
+    }
+    text.split(',').map(str::trim).try_fold(Features::NONE, |sum, name| {
+        match NAMES.iter().find(|(known, _)| *known == name) {
+            Some((_, feature)) => Ok(sum | *feature),
+            None => {
+                let known: Vec<_> = NAMES.iter().map(|(name, _)| format!("{name:?}")).collect();
+                let known = known.join(", ");
+                Err(format!(
+                    "{name:?} is no feature; write \"all\", \"none\" or names with commas between: {known}"
+                ))
+            }
+        }
+    })
+}
+
 impl BitOr for Features {
     type Output = Features;
 
@@ -67,5 +135,42 @@ impl BitOr for Features {
 impl fmt::Debug for Features {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Features({:#b})", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_feature_has_a_name() {
+        let all = NAMES.iter().fold(Features::NONE, |sum, (_, feature)| sum | *feature);
+        assert_eq!(all, Features::ALL);
+    }
+
+    #[test]
+    fn a_set_is_written_as_a_text_that_reads_back() {
+        for bits in 0..=Features::ALL.bits() {
+            let set = Features::new(bits);
+            if Features::ALL.contains(set) {
+                let text = serde_json::to_string(&set).unwrap();
+                assert_eq!(serde_json::from_str::<Features>(&text).unwrap(), set, "{text}");
+            }
+        }
+        assert_eq!(serde_json::to_string(&Features::ALL).unwrap(), "\"all\"");
+        assert_eq!(serde_json::to_string(&Features::NONE).unwrap(), "\"none\"");
+        assert_eq!(named("parts"), Ok(Features::PARTS));
+        assert_eq!(named(" parts , parts"), Ok(Features::PARTS));
+        let error = serde_json::to_string(&Features::new(1 << 31)).unwrap_err().to_string();
+        assert!(error.ends_with("has bits that this version has no name for"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_with_the_known_ones() {
+        for text in ["party", "parts,party"] {
+            let error =
+                "\"party\" is no feature; write \"all\", \"none\" or names with commas between: \"parts\"";
+            assert_eq!(named(text), Err(error.into()));
+        }
     }
 }

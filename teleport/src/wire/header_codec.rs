@@ -102,13 +102,16 @@ impl HeaderCodecs {
         }
     }
 
+    /// All of them, the built-in ones first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &dyn HeaderCodec> {
+        let own = self.own.iter().flat_map(|own| own.iter().map(|codec| &**codec));
+        [&ProtobufHeader as &dyn HeaderCodec, &JsonHeader].into_iter().chain(own)
+    }
+
     fn known(&self, id: u8) -> Result<&dyn HeaderCodec, WireError> {
         self.get(id).ok_or_else(|| {
-            let names: Vec<String> = [&ProtobufHeader as &dyn HeaderCodec, &JsonHeader]
-                .into_iter()
-                .chain(self.own.iter().flat_map(|own| own.iter().map(|codec| &**codec)))
-                .map(|codec| format!("{} ({:?})", codec.name(), char::from(codec.id())))
-                .collect();
+            let names: Vec<String> =
+                self.iter().map(|codec| format!("{} ({:?})", codec.name(), char::from(codec.id()))).collect();
             WireError::codec(format!("no header codec has the id {id}; known are {}", names.join(", ")))
         })
     }
@@ -116,10 +119,7 @@ impl HeaderCodecs {
 
 impl fmt::Debug for HeaderCodecs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(["protobuf", "json"])
-            .entries(self.own.iter().flat_map(|own| own.iter().map(|codec| codec.name())))
-            .finish()
+        f.debug_list().entries(self.iter().map(|codec| codec.name())).finish()
     }
 }
 

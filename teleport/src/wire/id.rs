@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// How the id of a packet is written.
 ///
 /// The specification has a string `id`; releases 2.0 to 2.6 of the original wrote a number `seq` in the same
-/// place. Both are always read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
+/// place. Both are always read. In a file of settings they are called `"text"` and `"sequence"`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(rename_all = "lowercase")]
 pub enum IdFormat {
     /// A string `id`.
     #[default]

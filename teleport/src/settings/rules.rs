@@ -1,0 +1,160 @@
+//! What settings have to be for a peer to work with them.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::HeaderOptions;
+use crate::error::{Error, Result};
+use crate::session::{Limits, Timeouts};
+use crate::socket::TcpOptions;
+use crate::units::{duration, size};
+use crate::wire::Features;
+
+/// The rules of one group of settings.
+pub(super) trait Group {
+    /// Tells every key that can't be used, and what could.
+    fn check(&self, problems: &mut GroupProblems<'_>);
+}
+
+/// What is wrong, all of it.
+#[derive(Default)]
+pub(super) struct Problems(Vec<String>);
+
+/// The place for what is wrong in one group.
+pub(super) struct GroupProblems<'a> {
+    group: &'static str,
+    found: &'a mut Vec<String>,
+}
+
+impl Problems {
+    pub(super) fn of(&mut self, group: &'static str) -> GroupProblems<'_> {
+        GroupProblems { group, found: &mut self.0 }
+    }
+
+    pub(super) fn into_result(self) -> Result<()> {
+        match &*self.0 {
+            [] => Ok(()),
+            [one] => Err(Error::config(format!("the setting {one}"))),
+            several => {
+                let count = several.len();
+                Err(Error::config(format!("{count} settings can't be used:\n  {}", several.join("\n  "))))
+            }
+        }
+    }
+}
+
+impl GroupProblems<'_> {
+    fn add(&mut self, key: &str, what: fmt::Arguments<'_>) {
+        self.found.push(format!("`{}.{key}` {what}", self.group));
+    }
+}
+
+/// Bytes of a header that holds the largest number as id, a uri of two bytes, and what else a call or its successful reply
+/// needs, in Protobuf.
+const LEAST_HEADER: u32 = 40;
+
+/// The id of its codec, and a byte.
+const LEAST_BODY: u32 = 2;
+
+/// Levels. A list of lists takes 1.3 KiB of the stack for each without optimisation, of the 2 MiB that a thread has; the
+/// rest is for types that take more. Past the stack's end a peer's bytes would end the process.
+const MOST_DEPTH: u32 = 512;
+
+impl Group for Limits {
+    fn check(&self, problems: &mut GroupProblems<'_>) {
+        for ((key, value), (_, default)) in self.each().zip(Limits::default().each()) {
+            let (least, why) = match key {
+                "max_header" => (LEAST_HEADER, "which holds no header"),
+                "max_body" => (LEAST_BODY, "which holds no body"),
+                _ => (1, "so nothing could pass"),
+            };
+            let text = match key {
+                "max_depth" | "max_pulls_out" | "max_pulls_in" | "max_sessions" => {
+                    |number: u32| number.to_string()
+                }
+                _ => size::text,
+            };
+            if value < least {
+                let (value, least, default) = (text(value), text(least), text(default));
+                problems
+                    .add(key, format_args!("is {value}, {why}; the least is {least}, the default {default}"));
+            }
+        }
+        if self.max_depth > MOST_DEPTH {
+            problems.add(
+                "max_depth",
+                format_args!(
+                    "is {}, and values that deep could use up the stack; the most is {MOST_DEPTH}, the default {}",
+                    self.max_depth,
+                    Limits::default().max_depth
+                ),
+            );
+        }
+        // What is too small by itself has been told.
+        if self.max_uri >= self.max_header && self.max_header >= LEAST_HEADER {
+            let (uri, header) = (size::text(self.max_uri), size::text(self.max_header));
+            problems.add(
+                "max_uri",
+                format_args!(
+                    "is {uri}, but a uri travels in a header and `limits.max_header` is {header}; lower the one or \
+                     raise the other"
+                ),
+            );
+        }
+    }
+}
+
+impl Group for Timeouts {
+    fn check(&self, problems: &mut GroupProblems<'_>) {
+        // To close at once is fine; to give up at once is not.
+        if self.pull == Some(Duration::ZERO) {
+            problems.add(
+                "pull",
+                format_args!("is 0s, so every call would end at once; write \"none\" to wait without end"),
+            );
+        }
+        if self.dial.is_zero() {
+            let default = duration::text(Timeouts::default().dial);
+            problems.add(
+                "dial",
+                format_args!("is 0s, so every dial would end at once; the default is {default}"),
+            );
+        }
+    }
+}
+
+/// What Linux takes, in seconds: the narrowest of the systems.
+const KEEPALIVE: std::ops::RangeInclusive<u64> = 1..=32_767;
+
+impl Group for TcpOptions {
+    fn check(&self, problems: &mut GroupProblems<'_>) {
+        if let Some(idle) = self.keepalive
+            && !KEEPALIVE.contains(&idle.as_secs())
+        {
+            let [is, least, most] =
+                [idle, Duration::from_secs(*KEEPALIVE.start()), Duration::from_secs(*KEEPALIVE.end())]
+                    .map(duration::text);
+            problems.add(
+                "keepalive",
+                format_args!("is {is}; systems take {least} to {most}, and \"none\" turns it off"),
+            );
+        }
+    }
+}
+
+impl Group for HeaderOptions {
+    fn check(&self, problems: &mut GroupProblems<'_>) {
+        if self.codec.is_empty() {
+            problems.add("codec", format_args!("is empty; the default is \"protobuf\""));
+        }
+        if !Features::ALL.contains(self.features) {
+            let unknown = Features::new(self.features.bits() & !Features::ALL.bits());
+            problems.add(
+                "features",
+                format_args!(
+                    "has {unknown:?}, which this version does not understand; the default is \"all\""
+                ),
+            );
+        }
+    }
+}
