@@ -21,8 +21,10 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 
 /// A size as it is written.
 pub(crate) fn text(bytes: u32) -> String {
-    let (unit, length) =
-        BINARY.into_iter().find(|(_, length)| bytes != 0 && bytes % length == 0).unwrap_or(("B", 1));
+    let (unit, length) = BINARY
+        .into_iter()
+        .find(|(_, length)| bytes != 0 && bytes.is_multiple_of(*length))
+        .unwrap_or(("B", 1));
     format!("{} {unit}", bytes / length)
 }
 
