@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use teleport::wire::{self, Body, Features, Header, HeaderCodec, HeaderCodecs, WireError};
-use teleport::{HeaderOptions, IdFormat, JsonHeader, Limits, Peer, PeerBuilder, Settings, Timeouts};
+use teleport::{Bincode, HeaderOptions, IdFormat, JsonHeader, Limits, Peer, PeerBuilder, Settings, Timeouts};
 use teleport_tests::{RawPeer, json};
 
 fn file(text: &str) -> Settings {
@@ -286,6 +286,28 @@ async fn the_least_limits_let_a_small_call_through() {
     let (mut raw, _session) = RawPeer::connect(&server).await;
     raw.pull(&u64::MAX.to_string(), "/b", Body::None).await;
     assert_eq!(raw.receive().await.code(), 200);
+}
+
+#[derive(serde::Deserialize)]
+struct Tree {
+    children: Vec<Tree>,
+}
+
+/// As deep as is allowed, what a peer sends still does not end the process, here on the stack that threads have.
+#[tokio::test]
+async fn the_deepest_values_that_are_allowed_fit_the_stack() {
+    let count = |_, tree: Tree| async move { Ok(tree.children.len()) };
+    let peer = Peer::builder().pull_with("/tree", (Bincode,), count).unwrap();
+    let peer = peer.settings(file("limits.max_depth = 512")).build().unwrap();
+    let (mut raw, _session) = RawPeer::connect(&peer).await;
+    // Each tree is two levels: itself and its list.
+    for (trees, code) in [(256, 200), (257, 400), (1_000_000, 400)] {
+        let payload = [vec![1; trees - 1], vec![0]].concat();
+        raw.pull("1", "/tree", Body::Payload { codec: b'b', payload: &payload }).await;
+        let reply = raw.receive().await;
+        assert_eq!(reply.code(), code, "{trees}: {}", reply.status());
+        assert!(code == 200 || reply.status().contains("setting `limits.max_depth`"), "{}", reply.status());
+    }
 }
 
 /// What a peer's first push looks like on the wire: codec of the header, form of the id, features.
