@@ -65,6 +65,8 @@ pub(crate) enum Kind {
     Config(Cow<'static, str>),
     /// Two handlers claim one uri, or two sessions one id.
     Conflict(Cow<'static, str>),
+    /// A service registry, or every instance of a service in it, can't be reached.
+    Unavailable(Cow<'static, str>),
 }
 
 /// Why a session closed.
@@ -176,6 +178,13 @@ impl Error {
         matches!(self.0.kind, Kind::Conflict(_))
     }
 
+    /// Whether a service registry failed, or no instance of a service in it can be reached; the text names the
+    /// instances and what each said.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self.0.kind, Kind::Unavailable(_))
+    }
+
     /// How far the call came; `None` where the error is not about a call.
     #[must_use]
     pub fn delivery(&self) -> Option<Delivery> {
@@ -195,9 +204,12 @@ impl Error {
             Kind::Status(_) | Kind::Decode(_) => Initiator::Remote,
             Kind::Closed(closed) => closed.initiator,
             Kind::Encode(_) | Kind::Config(_) | Kind::Conflict(_) => Initiator::User,
-            Kind::Timeout(_) | Kind::NoRoom { .. } | Kind::Limit(_) | Kind::Wire(_) | Kind::Io(..) => {
-                Initiator::Library
-            }
+            Kind::Timeout(_)
+            | Kind::NoRoom { .. }
+            | Kind::Limit(_)
+            | Kind::Wire(_)
+            | Kind::Io(..)
+            | Kind::Unavailable(_) => Initiator::Library,
         }
     }
 
@@ -245,6 +257,10 @@ impl Error {
         Self::new(Kind::Conflict(text.into()))
     }
 
+    pub(crate) fn unavailable(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Unavailable(text.into()))
+    }
+
     pub(crate) fn limit(text: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Limit(text.into()))
     }
@@ -288,7 +304,9 @@ impl fmt::Display for Kind {
                 "no room within {after:?}: {pulls} pulls wait for their reply (setting `limits.max_pulls_out`), or \
                  {bytes} bytes to be written (setting `limits.max_queued`)"
             ),
-            Kind::Limit(text) | Kind::Config(text) | Kind::Conflict(text) => f.write_str(text),
+            Kind::Limit(text) | Kind::Config(text) | Kind::Conflict(text) | Kind::Unavailable(text) => {
+                f.write_str(text)
+            }
             Kind::Encode(text) => write!(f, "the body could not be written: {text}"),
             Kind::Decode(text) => write!(f, "the reply could not be read: {text}"),
             Kind::Wire(error) => fmt::Display::fmt(error, f),
@@ -360,13 +378,14 @@ impl From<AnyError> for Error {
 }
 
 /// What a handler answers when a call that it made itself failed: the status that it got, passed on; otherwise
-/// 504 for a timeout, 502 for a closed session or a broken reply, and 500.
+/// 504 for a timeout, 502 for a closed session or a broken reply, 503 where no instance can be reached, and 500.
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let code = match error.0.kind {
             Kind::Status(status) => return status,
             Kind::Timeout(_) | Kind::NoRoom { .. } => Code::GATEWAY_TIMEOUT,
             Kind::Closed(_) | Kind::Io(..) | Kind::Decode(_) => Code::BAD_GATEWAY,
+            Kind::Unavailable(_) => Code::UNAVAILABLE,
             _ => Code::INTERNAL,
         };
         Status::new(code, error.to_string())

@@ -43,6 +43,7 @@
 //! | shut down, at a signal or by a call | [`Peer::until_signal`], [`Shutdown`] |
 //! | restart without losing a call | `Restart`, on Unix |
 //! | pass calls on to other peers | [`ReverseProxy`], [`Upstream`], [`SealedBody`] |
+//! | announce servers, find them by name, balance over them | [`registry`] |
 //! | choose or write a body codec | [`Codec`], [`Json`], [`Bincode`], [`Protobuf`], [`Plain`] |
 //! | choose or write a header codec | [`HeaderCodec`] |
 //! | run over a transport of your own, or in memory | [`Connection`] |
@@ -58,6 +59,7 @@ mod error;
 mod method;
 mod peer;
 mod proxy;
+pub mod registry;
 mod router;
 mod session;
 mod settings;

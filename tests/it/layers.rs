@@ -20,6 +20,7 @@ const FLOORS: &[&[&str]] = &[
     &["settings"],
     &["peer"],
     &["proxy"],
+    &["registry"],
 ];
 
 /// Every `crate::<module>` that a file names, in paths and in imports.

@@ -13,7 +13,7 @@ mod signals;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
@@ -93,6 +93,8 @@ struct Inner {
     closed: AtomicBool,
     shutdown: Mutex<Option<Ongoing>>,
     sessions_made: AtomicU64,
+    /// What is to happen before a close begins; dropped with the peer where it is never closed.
+    farewells: Mutex<Vec<Farewell>>,
 }
 
 /// An address at which the peer listens.
@@ -106,6 +108,9 @@ impl Listening {
         self.listener.address()
     }
 }
+
+/// Something that a peer does before it closes.
+type Farewell = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 impl Peer {
     /// Begins to build a peer.
@@ -207,7 +212,7 @@ impl Peer {
     }
 
     /// Stops listening, lets what is in flight end, and closes every session: [`shutdown`](Self::shutdown) without its
-    /// options and its report.
+    /// options and its report. Where the peer is [announced](Self::announce) it is withdrawn first.
     ///
     /// # Cancel safety
     ///
@@ -233,6 +238,20 @@ impl Peer {
         UntilSignal::new(self)
     }
 
+    /// Does something first when the peer is shut down; it has to end by itself. It is dropped, not run, with a peer that
+    /// is never shut down.
+    pub(crate) fn before_close<F, T>(&self, farewell: F)
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        self.inner.farewells.lock().push(Box::new(move || Box::pin(farewell())));
+        if self.inner.closing.load(Ordering::SeqCst) {
+            // Too late to be run: dropped, as with a peer that is gone.
+            self.inner.farewells.lock().clear();
+        }
+    }
+
     pub(crate) fn new(router: Arc<Router>, settings: Arc<Settings>, tcp: TcpOptions) -> Self {
         let inner = Inner {
             router,
@@ -246,11 +265,12 @@ impl Peer {
             closed: AtomicBool::new(false),
             shutdown: Mutex::default(),
             sessions_made: AtomicU64::new(0),
+            farewells: Mutex::default(),
         };
         Peer { inner: Arc::new(inner) }
     }
 
-    fn check_open(&self) -> Result<()> {
+    pub(crate) fn check_open(&self) -> Result<()> {
         self.inner.check_open()
     }
 }

@@ -169,6 +169,12 @@ impl Peer {
 
 async fn shut_down(peer: Arc<Inner>, deadline: watch::Receiver<Instant>) -> ShutdownReport {
     let began = Instant::now();
+    // Side by side, while everything is still served: each has its own time limit.
+    let farewells = std::mem::take(&mut *peer.farewells.lock());
+    let farewells: Vec<_> = farewells.into_iter().map(|farewell| tokio::spawn(farewell())).collect();
+    for farewell in farewells {
+        let _ = farewell.await;
+    }
     for task in peer.stop_listening() {
         // Until then the address is taken. An error means that it was stopped, as it should be.
         let _ = task.await;

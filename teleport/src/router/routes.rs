@@ -44,6 +44,7 @@ use crate::wire::{SealedBody, Uri, WireError};
 pub struct Router {
     pulls: Table,
     pushes: Table,
+    services: Vec<&'static str>,
 }
 
 impl Router {
@@ -191,7 +192,17 @@ impl Router {
         self.pushes.check_all("push", &other.pushes)?;
         self.pulls.extend(other.pulls);
         self.pushes.extend(other.pushes);
+        for name in other.services {
+            if !self.services.contains(&name) {
+                self.services.push(name);
+            }
+        }
         Ok(self)
+    }
+
+    /// Names of the services, in the order in which they were registered; one that is registered in several groups once.
+    pub fn services(&self) -> impl Iterator<Item = &'static str> {
+        self.services.iter().copied()
     }
 
     /// Path and name of every pull, in no order.
@@ -239,7 +250,7 @@ impl Group<'_> {
     pub fn service<S: Service>(&mut self, service: S) -> Result<&mut Self> {
         let mut routes = Routes::default();
         service.register(&mut routes);
-        let mut registered = Router::new();
+        let mut registered = Router { services: vec![S::NAME], ..Router::new() };
         for (table, kind, routes) in
             [(&mut registered.pulls, "pull", routes.pulls), (&mut registered.pushes, "push", routes.pushes)]
         {

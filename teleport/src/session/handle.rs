@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::RwLock;
 
@@ -95,6 +96,12 @@ impl Session {
         self.shared().machine().is_open()
     }
 
+    /// How many pulls of this side wait for their reply.
+    #[must_use]
+    pub fn pulls_in_flight(&self) -> usize {
+        self.shared().machine().pulls_in_flight()
+    }
+
     /// Takes no new calls, lets those in flight end, then closes the connection.
     ///
     /// Returns when the session is closed: at the latest after the close timeout
@@ -140,6 +147,26 @@ impl Session {
 
     pub(crate) fn start_close(&self) {
         self.shared().drain(closed_here());
+    }
+
+    /// Begins a close that gives the calls in flight so long to end, instead of the close timeout.
+    pub(crate) fn start_close_within(&self, after: Duration) {
+        self.shared().drain_within(closed_here(), after);
+    }
+
+    /// Waits until the session takes no new calls; it may still let others end.
+    pub(crate) async fn ending(&self) {
+        self.shared().ending().await;
+    }
+
+    /// As [`is_open`](Self::is_open), without the lock of the machine.
+    pub(crate) fn takes_calls(&self) -> bool {
+        !self.shared().is_ending()
+    }
+
+    /// Why the session takes no new calls, where it doesn't.
+    pub(crate) fn closed_because(&self) -> Option<Closed> {
+        self.shared().machine().closed().cloned()
     }
 
     pub(crate) fn new(shared: Arc<Shared>, id: Arc<str>, registry: Weak<dyn IdRegistry>) -> Self {

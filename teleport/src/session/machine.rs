@@ -212,6 +212,11 @@ impl Machine {
         self.pending.end(id, ended)
     }
 
+    /// Pulls that wait for their reply, or whose reply was not taken yet.
+    pub(crate) fn pulls_in_flight(&self) -> usize {
+        self.pending.len()
+    }
+
     #[cfg(test)]
     pub(crate) fn is_waiting(&mut self, id: u64) -> bool {
         self.pending.is_waiting(id)

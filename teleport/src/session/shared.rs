@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     announced: AtomicBool,
     /// What the other side understands, as in the machine.
     understood: AtomicU32,
+    /// Wakes those that wait for that.
+    ended: Notify,
     /// Pushes of the other side that nobody took.
     pub(crate) refused: AtomicU64,
     /// Ends the handlers that run in tasks, where the session is aborted.
@@ -66,6 +68,7 @@ impl Shared {
             ending: AtomicBool::new(false),
             announced: AtomicBool::new(false),
             understood: AtomicU32::new(0),
+            ended: Notify::const_new(),
             refused: AtomicU64::new(0),
             cancel: CancellationToken::new(),
         }
@@ -152,6 +155,15 @@ impl Shared {
         Features::new(self.understood.load(Ordering::Relaxed)).contains(features)
     }
 
+    /// Waits until the session is no longer open.
+    pub(super) async fn ending(&self) {
+        let mut ended = std::pin::pin!(self.ended.notified());
+        ended.as_mut().enable();
+        if !self.is_ending() {
+            ended.await;
+        }
+    }
+
     /// Lets go of the connection, so that handles of a session that is over don't keep it open.
     pub(crate) fn forget_connection(&self) {
         *self.writer.lock() = None;
@@ -185,12 +197,18 @@ impl Shared {
         self.with(|machine| machine.drain(closed_here(), until));
     }
 
+    /// As [`drain`](Self::drain), with a time for it.
+    pub(crate) fn drain_within(&self, closed: Closed, after: Duration) {
+        self.drain_until(closed, in_a_while(after));
+    }
+
     /// As [`drain`](Self::drain), with another end.
     pub(crate) fn drain_until(&self, closed: Closed, until: Instant) {
         self.with(|machine| {
             machine.drain(closed, until);
             self.ending.store(true, Ordering::Release);
         });
+        self.ended.notify_waiters();
         self.pass_on_room();
     }
 
@@ -202,6 +220,7 @@ impl Shared {
             self.ending.store(true, Ordering::Release);
         });
         woken.into_iter().for_each(Waker::wake);
+        self.ended.notify_waiters();
         self.over.cancel();
         self.pass_on_room();
     }
