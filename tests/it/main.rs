@@ -8,6 +8,7 @@ mod peer;
 mod pressure;
 mod proxy;
 mod raw;
+mod registry;
 mod router;
 mod service;
 mod session;

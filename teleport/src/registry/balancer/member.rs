@@ -120,25 +120,30 @@ impl Member {
 
     /// Returns when it is no use to go on.
     async fn keep_dialing(&self, core: &Core, index: usize) {
-        let mut failed = 0;
+        let (mut failed, backoff) = (0u32, core.settings.backoff);
         loop {
             if core.settings.lazy {
                 self.until_wanted(core, index).await;
             }
             let instance = self.instance();
-            let (reason, lasted) = match core.peer.dial(&instance.address).await {
-                Ok(session) => self.use_session(core, index, session).await,
+            let (reason, pause) = match core.peer.dial(&instance.address).await {
+                Ok(session) => {
+                    let (reason, lasted) = self.use_session(core, index, session).await;
+                    // It took connections a moment ago: it is dialed at once, unless this goes on like that.
+                    let pause = backoff.pause(failed);
+                    failed = if lasted { 0 } else { failed.saturating_add(1) };
+                    (reason, if lasted { Duration::ZERO } else { pause })
+                }
                 Err(error) => {
                     let reason: Arc<str> = error.to_string().into();
                     if error.is_closed() {
                         // The peer that dials is closed, and stays so.
                         return self.set(core, index, Link::Resting(reason));
                     }
-                    (reason, false)
+                    failed = failed.saturating_add(1);
+                    (reason, backoff.pause(failed))
                 }
             };
-            failed = if lasted { 0 } else { failed + 1 };
-            let pause = core.settings.backoff.pause(failed);
             tracing::debug!(
                 target: "teleport", service = %core.service, id = %instance.id, address = %instance.address,
                 %reason, ?pause, "an instance takes no calls"

@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use policy::{Candidate, LeastInFlight, Policy, RoundRobin};
 
-use self::core::{Choice, Core};
+use self::core::{Choice, Core, Snapshot};
 use self::member::{Link, Member};
 use super::backoff::Backoff;
 use super::erased::AnyRegistry;
@@ -124,31 +124,44 @@ impl Balancer {
     ///
     /// Nothing is lost when this future is dropped, but the turn.
     pub async fn session(&self) -> Result<Session> {
-        match self.session_now() {
-            Some(session) => Ok(session),
-            None => self.session_within(self.core.settings.wait).await,
+        let (snapshot, choice) = self.choose();
+        match choice {
+            Choice::Session(session) => Ok(session),
+            choice => self.wait_for_session(snapshot, choice, self.core.settings.wait).await,
         }
     }
 
-    /// As [`session`](Self::session), without waiting: `None` where no instance takes calls now.
+    /// As [`session`](Self::session), without waiting: `None` where the instance whose turn it is can't be called now. Where
+    /// instances are dialed [when they are chosen](BalancerBuilder::lazy), that begins.
     #[must_use]
     pub fn session_now(&self) -> Option<Session> {
-        // The lock of the snapshot is not held while the policy chooses.
-        let snapshot = self.core.snapshot.borrow().clone();
-        match self.core.choose(&snapshot) {
-            Choice::Session(session) => Some(session),
-            Choice::Dial(_) | Choice::Stale | Choice::Nobody => None,
+        match self.choose().1 {
+            Choice::Session(session) => return Some(session),
+            Choice::Dial(member) => member.want(),
+            Choice::Stale | Choice::Nobody => {}
         }
+        None
     }
 
-    async fn session_within(&self, wait: Duration) -> Result<Session> {
+    fn choose(&self) -> (Arc<Snapshot>, Choice) {
+        // The lock of the snapshot is not held while the policy chooses.
+        let snapshot = self.core.snapshot.borrow().clone();
+        let choice = self.core.choose(&snapshot);
+        (snapshot, choice)
+    }
+
+    async fn wait_for_session(
+        &self,
+        mut snapshot: Arc<Snapshot>,
+        mut choice: Choice,
+        wait: Duration,
+    ) -> Result<Session> {
         let core = &self.core;
         // A time too far off to be counted never comes.
         let deadline = Instant::now().checked_add(wait);
         let mut snapshots = core.snapshot.subscribe();
         loop {
-            let snapshot = snapshots.borrow_and_update().clone();
-            let may_change = match core.choose(&snapshot) {
+            let may_change = match choice {
                 Choice::Session(session) => return Ok(session),
                 Choice::Dial(member) => {
                     member.want();
@@ -158,20 +171,27 @@ impl Balancer {
                         }
                         member.session()
                     };
+                    // Where it refused, that is in the next snapshot.
                     match before(deadline, ready).await {
                         Some(Some(session)) => return Ok(session),
-                        Some(None) => continue,
-                        None => false,
+                        outcome => outcome.is_some(),
                     }
                 }
                 Choice::Stale => true,
                 Choice::Nobody => snapshot.may_change(&core.settings),
             };
-            // The sender is in the core, so it is there.
-            if !may_change || before(deadline, snapshots.changed()).await.is_none() {
-                let snapshot = core.snapshot.borrow().clone();
-                return Err(Error::unavailable(snapshot.why_nobody(&core.service, wait)));
+            let next = async {
+                while Arc::ptr_eq(&snapshots.borrow_and_update(), &snapshot) {
+                    // The sender is in the core, which is held.
+                    let _ = snapshots.changed().await;
+                }
+            };
+            if !may_change || before(deadline, next).await.is_none() {
+                let last = core.snapshot.borrow().clone();
+                return Err(Error::unavailable(last.why_nobody(&core.service, wait)));
             }
+            snapshot = core.snapshot.borrow().clone();
+            choice = core.choose(&snapshot);
         }
     }
 
