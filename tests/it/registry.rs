@@ -2,6 +2,7 @@
 
 mod announce;
 mod balance;
+mod etcd;
 mod faults;
 
 use std::sync::Arc;

@@ -64,8 +64,8 @@ mod announce;
 mod backoff;
 mod balancer;
 mod erased;
-//ETCD #[cfg(feature = "etcd")]
-//ETCD mod etcd;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod instance;
 mod memory;
 mod view;
@@ -76,8 +76,8 @@ use std::time::Duration;
 
 pub use announce::{Announce, Announcement};
 pub use balancer::{Balancer, BalancerBuilder, Candidate, InstanceStatus, LeastInFlight, Policy, RoundRobin};
-//ETCD #[cfg(feature = "etcd")]
-//ETCD pub use etcd::{EtcdBuilder, EtcdRegistry};
+#[cfg(feature = "etcd")]
+pub use etcd::{EtcdBuilder, EtcdRegistry};
 pub use instance::Instance;
 pub use memory::StaticRegistry;
 pub use view::View;

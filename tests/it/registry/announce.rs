@@ -70,8 +70,13 @@ async fn what_can_not_be_announced_is_named() {
     let everywhere = named("a").listen("0.0.0.0:0").await.unwrap();
     let error = everywhere.announce(registry.clone()).service("who").await.unwrap_err();
     refused(error, ".address(\"tcp://");
-    let announced =
-        everywhere.announce(registry.clone()).service("who").id("me").address("tcp://10.0.0.3:9").await.unwrap();
+    let announced = everywhere
+        .announce(registry.clone())
+        .service("who")
+        .id("me")
+        .address("tcp://10.0.0.3:9")
+        .await
+        .unwrap();
     assert_eq!(*announced.instance(), Instance::new("me", "tcp://10.0.0.3:9"));
     server.close().await;
     let error = server.announce(registry.clone()).service("who").address("x:1").await.unwrap_err();

@@ -187,7 +187,8 @@ async fn settings_that_can_not_be_used_are_named() {
     let error = build().sessions(0).build().unwrap_err();
     assert!(error.is_config() && error.to_string().contains("`sessions`"), "{error}");
     for (first, most) in [(0, 1), (2, 1)] {
-        let error = build().backoff(Duration::from_secs(first), Duration::from_secs(most)).build().unwrap_err();
+        let error =
+            build().backoff(Duration::from_secs(first), Duration::from_secs(most)).build().unwrap_err();
         assert!(error.is_config() && error.to_string().contains("`backoff`"), "{error}");
     }
 }

@@ -169,7 +169,10 @@ async fn one_that_takes_connections_and_drops_them_is_not_dialed_in_a_circle() {
         .unwrap();
     balancer.wait_for(|all| all.first().is_some_and(|status| status.failure.is_some())).await;
     let failure = balancer.instances().remove(0).failure.unwrap();
-    assert!(failure.contains("the other side closed the connection") || failure.contains("lost"), "{failure}");
+    assert!(
+        failure.contains("the other side closed the connection") || failure.contains("lost"),
+        "{failure}"
+    );
     assert!(balancer.session().await.unwrap_err().is_unavailable());
     assert_eq!(taken.load(Ordering::Relaxed), 2, "once more at once, then a pause");
     taking.abort();
