@@ -71,6 +71,26 @@ fn callback() {
 }
 
 #[test]
+fn registry() {
+    prints(
+        env!("CARGO_BIN_EXE_registry"),
+        &[
+            "both are there",
+            r#"  Ada answers "question 1""#,
+            r#"  Bob answers "question 2""#,
+            r#"  Ada answers "question 3""#,
+            r#"  Bob answers "question 4""#,
+            "Bob has left",
+            r#"  Ada answers "question 1""#,
+            r#"  Ada answers "question 2""#,
+            "Bob is back",
+            r#"  Ada answers "question 1""#,
+            r#"  Bob answers "question 2""#,
+        ],
+    );
+}
+
+#[test]
 fn codecs() {
     prints(
         env!("CARGO_BIN_EXE_codecs"),
