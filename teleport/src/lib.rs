@@ -71,7 +71,8 @@ pub mod wire;
 pub use teleport_macros::service;
 
 pub use call::{
-    BeforeBody, BodyGiven, Pull, PullCall, Push, PushCall, Reply, SealedPull, SealedPush, SealedReply,
+    BeforeBody, BodyGiven, IntoTarget, Pull, PullCall, Push, PushCall, Reply, SealedPull, SealedPush,
+    SealedReply, Target,
 };
 pub use codec::gzip;
 pub use codec::{
@@ -101,7 +102,7 @@ struct Readme;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::call::{
-        ClientCore, PullCall, PushCall, pull_call, pull_call_empty, push_call, push_call_empty,
+        ClientCore, IntoTarget, PullCall, PushCall, pull_call, pull_call_empty, push_call, push_call_empty,
     };
     pub use crate::codec::{
         Bincode, Codec, CodecList, Decode, DecodeAny, Encode, EncodeAny, Json, Plain, Protobuf,

@@ -2,6 +2,7 @@
 
 mod announce;
 mod balance;
+mod client;
 mod etcd;
 mod faults;
 

@@ -37,7 +37,8 @@ async fn main() -> teleport::Result<()> {
     let bob = open("Bob", "127.0.0.1:0", &registry).await?;
 
     let desk = Balancer::new(&Peer::builder().build()?, registry.clone(), "Desk");
-    let staffed = |count| desk.wait_for(move |all| all.iter().filter(|clerk| clerk.is_ready).count() == count);
+    let staffed =
+        |count| desk.wait_for(move |all| all.iter().filter(|clerk| clerk.is_ready).count() == count);
     staffed(2).await;
     println!("both are there");
     ask(&desk, 4).await?;
@@ -59,9 +60,9 @@ async fn main() -> teleport::Result<()> {
 }
 
 async fn ask(desk: &Balancer, count: usize) -> teleport::Result<()> {
+    let client = DeskClient::new(desk); // picks a session for each call
     for n in 1..=count {
-        let session = desk.session().await?; // whose turn it is
-        println!("  {}", DeskClient::new(&session).ask(&format!("question {n}")).await?);
+        println!("  {}", client.ask(&format!("question {n}")).await?);
     }
     Ok(())
 }

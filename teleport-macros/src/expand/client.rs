@@ -39,13 +39,16 @@ pub(crate) fn expand(service: &Service, names: &Names) -> TokenStream {
         #(#cfg)*
         #[allow(dead_code, deprecated, clippy::all, clippy::pedantic)]
         impl #bound #client #arguments #clause {
-            #[doc = " A client of the other side of `session`."]
-            pub fn new(session: &#private::Session) -> Self {
-                Self { core: #private::ClientCore::new(session), marker: ::core::marker::PhantomData }
+            #[doc = " A client of the other side of a `&Session`; of a `&Balancer`, one that picks a session for each call."]
+            pub fn new(target: impl #private::IntoTarget) -> Self {
+                Self {
+                    core: #private::ClientCore::new(#private::IntoTarget::into_target(target)),
+                    marker: ::core::marker::PhantomData,
+                }
             }
 
-            #[doc = " The session that calls go to."]
-            pub fn session(&self) -> &#private::Session {
+            #[doc = " The session that calls go to; none where one is picked for each call."]
+            pub fn session(&self) -> ::core::option::Option<&#private::Session> {
                 self.core.session()
             }
 

@@ -13,31 +13,32 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::target::{PullWay, PushWay, Target};
 use crate::buffer;
 use crate::codec::{Codec, CodecError, CodecList, DecodeAny, Encode, EncodeAny, Input, Scratch};
 use crate::error::{Delivery, Error, Result};
 use crate::method::{Accepts, Method, MethodSpec};
-use crate::session::{EncodedBody, PullFlight, PushFlight, Request, Session, Timeout, inflate};
+use crate::session::{EncodedBody, Request, Session, Timeout, inflate};
 use crate::wire::Packet;
 
-/// What a generated client holds: the session, and the prefix of the router group that its service stands in.
+/// What a generated client holds: where its calls go, and the prefix of the router group that its service stands in.
 #[derive(Clone, Debug)]
 pub struct ClientCore {
-    session: Session,
+    target: Target,
     prefix: Option<Arc<str>>,
 }
 
 impl ClientCore {
-    /// A client over this session.
+    /// A client whose calls go there.
     #[must_use]
-    pub fn new(session: &Session) -> Self {
-        ClientCore { session: session.clone(), prefix: None }
+    pub fn new(target: Target) -> Self {
+        ClientCore { target, prefix: None }
     }
 
-    /// The session that calls go over.
+    /// The session that calls go over; `None` where one is picked for each.
     #[must_use]
-    pub fn session(&self) -> &Session {
-        &self.session
+    pub fn session(&self) -> Option<&Session> {
+        self.target.session()
     }
 
     /// Puts `prefix` in front of every uri, for a service that is registered in a router group.
@@ -93,13 +94,13 @@ where
 
 /// The part of a pull that has no types.
 struct PullCore<'a> {
-    flight: PullFlight<'a>,
+    flight: PullWay<'a>,
     request: Request<'static>,
 }
 
 impl<'a> PullCore<'a> {
     fn new(client: &'a ClientCore, method: &'static MethodSpec) -> Self {
-        PullCore { flight: PullFlight::new(client.session()), request: client.request(method) }
+        PullCore { flight: PullWay::new(&client.target), request: client.request(method) }
     }
 
     /// Drives the pull to its reply, which is inflated. `body` counts on the first poll.
@@ -308,13 +309,13 @@ pub struct PushCall<'a, M, A> {
 
 /// The part of a push that has no types.
 struct PushCore<'a> {
-    flight: PushFlight<'a>,
+    flight: PushWay<'a>,
     request: Request<'static>,
 }
 
 impl<'a> PushCore<'a> {
     fn new(client: &'a ClientCore, method: &'static MethodSpec) -> Self {
-        PushCore { flight: PushFlight::new(client.session()), request: client.request(method) }
+        PushCore { flight: PushWay::new(&client.target), request: client.request(method) }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, body: Result<EncodedBody>) -> Poll<Result<()>> {

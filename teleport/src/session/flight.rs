@@ -34,6 +34,12 @@ pub(crate) enum Timeout {
 }
 
 impl Request<'_> {
+    /// The same, without borrowing anything.
+    pub(crate) fn to_owned(&self) -> Request<'static> {
+        let Request { uri, gzip, timeout } = self;
+        Request { uri: uri.to_string().into(), gzip: *gzip, timeout: *timeout }
+    }
+
     /// Appends `name=value` to the query, escaped.
     pub(crate) fn add_query(&mut self, name: &str, value: &str) {
         let uri = self.uri.to_mut();

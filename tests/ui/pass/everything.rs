@@ -224,7 +224,7 @@ fn spawn(future: impl Future<Output = ()> + Send + 'static) {
 
 fn calls(session: &Session) {
     let client = EverythingClient::new(session).with_prefix("/group");
-    let store = StoreClient::<String, i64, 3>::new(client.session());
+    let store = StoreClient::<String, i64, 3>::new(client.session().unwrap());
     spawn(async move {
         let text = String::from("text");
         let _: Result<i64, Status> = client.mul(2, 3).await.map_err(drop).or(Ok(0));
@@ -237,7 +237,7 @@ fn calls(session: &Session) {
         let _ = client.now().await;
         let _ = client.r#type(1, 2, 3, 4, 5, 6).await;
         let _ = store.put("a".into(), 1).await;
-        let _ = EverythingClient::new(store.session()).shout(&text).await;
+        let _ = EverythingClient::new(store.session().unwrap()).shout(&text).await;
     });
 }
 

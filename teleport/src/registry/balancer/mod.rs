@@ -18,12 +18,17 @@ use self::member::{Link, Member};
 use super::backoff::Backoff;
 use super::erased::AnyRegistry;
 use super::{Instance, Registry};
+use crate::call::{Pick, Picking, Target};
 use crate::error::{Error, Result};
 use crate::peer::Peer;
 use crate::session::Session;
 
 /// A service as its callers hold it: resolves its name through a registry, keeps a session to each instance, and balances
 /// calls over them.
+///
+/// A generated client made of it, as `ArithClient::new(&balancer)`, picks a session for each call when it is awaited. One
+/// that was not sent, because the session had ended just before, goes to another instance at once; one that may have run is
+/// never sent again. [`session`](Self::session) picks one by hand, for calls without a trait.
 ///
 /// It dials every instance as soon as the registry tells of it, and again when its session has ended; an instance that
 /// refuses is left out, and tried again after a pause that grows with each refusal. What the registry tells no longer is
@@ -222,6 +227,23 @@ impl Balancer {
                 return;
             }
         }
+    }
+}
+
+impl Pick for Balancer {
+    fn pick(&self, within: Option<Duration>) -> Picking<'_> {
+        let (snapshot, choice) = self.choose();
+        if let Choice::Session(session) = choice {
+            return Picking::Now(session);
+        }
+        let wait = within.map_or(self.core.settings.wait, |within| within.min(self.core.settings.wait));
+        Picking::Later(Box::pin(self.wait_for_session(snapshot, choice, wait)))
+    }
+}
+
+impl From<&Balancer> for Target {
+    fn from(balancer: &Balancer) -> Self {
+        Target::pick(Arc::new(balancer.clone()))
     }
 }
 
