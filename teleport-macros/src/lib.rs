@@ -38,9 +38,10 @@ use proc_macro2::TokenStream;
 ///
 /// - `ArithServer`, made by `ArithServer::new(service)` or `ArithServer::from_arc(arc)`, which a peer or router takes
 ///   and which answers every method of the trait;
-/// - `ArithClient`, made by `ArithClient::new(&session)`, with a method for each of the trait. What it returns is a
-///   call: options such as `.timeout(…)`, `.codec(…)` and `.gzip(…)` chain before `.await`. `with_prefix("/group")`
-///   reaches a service that is routed under a group, and `session()` gives the session back.
+/// - `ArithClient`, made by `ArithClient::new(&session)`, or `ArithClient::new(&balancer)` to pick a session for each
+///   call, with a method for each of the trait. What it returns is a call: options such as `.timeout(…)`, `.codec(…)`
+///   and `.gzip(…)` chain before `.await`. `with_prefix("/group")` reaches a service that is routed under a group, and
+///   `session()` gives the session back, where there is one.
 ///
 /// Both have the visibility of the trait and its type parameters; the server has one more, the type of the service.
 ///

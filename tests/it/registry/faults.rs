@@ -78,6 +78,30 @@ async fn a_session_that_has_ended_is_not_handed_out() {
 }
 
 #[tokio::test]
+async fn a_session_that_drains_is_replaced_before_it_has_closed() {
+    let registry = StaticRegistry::new();
+    let (a, begun, go) = waiting("a");
+    let a = listen(a).await;
+    add(&registry, "a", &a);
+    let balancer = Balancer::new(&client(), registry, "who");
+    let draining = balancer.session().await.unwrap();
+    let call = tokio::spawn({
+        let draining = draining.clone();
+        async move { draining.pull("/wait").await.map(drop) }
+    });
+    begun.notified().await;
+    let closing = tokio::spawn(async move { draining.close().await });
+    while balancer.session_now().is_some() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(answers(&balancer, 2).await, "aa");
+    assert!(!closing.is_finished(), "it waits for the call");
+    go.notify_one();
+    call.await.unwrap().unwrap();
+    closing.await.unwrap();
+}
+
+#[tokio::test]
 async fn calls_in_flight_on_a_withdrawn_instance_end() {
     let registry = StaticRegistry::new();
     let (a, begun, go) = waiting("a");
