@@ -203,15 +203,17 @@ pub struct ArithClient {
 }
 #[allow(dead_code, deprecated, clippy::all, clippy::pedantic)]
 impl ArithClient {
-    /// A client of the other side of `session`.
-    pub fn new(session: &::teleport::__private::Session) -> Self {
+    /// A client of the other side of a `&Session`; of a `&Balancer`, one that picks a session for each call.
+    pub fn new(target: impl ::teleport::__private::IntoTarget) -> Self {
         Self {
-            core: ::teleport::__private::ClientCore::new(session),
+            core: ::teleport::__private::ClientCore::new(
+                ::teleport::__private::IntoTarget::into_target(target),
+            ),
             marker: ::core::marker::PhantomData,
         }
     }
-    /// The session that calls go to.
-    pub fn session(&self) -> &::teleport::__private::Session {
+    /// The session that calls go to; none where one is picked for each call.
+    pub fn session(&self) -> ::core::option::Option<&::teleport::__private::Session> {
         self.core.session()
     }
     /// Puts `prefix` before the uri of every call, for a service that is routed under a group.

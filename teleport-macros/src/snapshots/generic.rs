@@ -154,15 +154,17 @@ impl<K, V, const N: usize> StoreClient<K, V, N>
 where
     K: Key,
 {
-    /// A client of the other side of `session`.
-    pub fn new(session: &tp::__private::Session) -> Self {
+    /// A client of the other side of a `&Session`; of a `&Balancer`, one that picks a session for each call.
+    pub fn new(target: impl tp::__private::IntoTarget) -> Self {
         Self {
-            core: tp::__private::ClientCore::new(session),
+            core: tp::__private::ClientCore::new(
+                tp::__private::IntoTarget::into_target(target),
+            ),
             marker: ::core::marker::PhantomData,
         }
     }
-    /// The session that calls go to.
-    pub fn session(&self) -> &tp::__private::Session {
+    /// The session that calls go to; none where one is picked for each call.
+    pub fn session(&self) -> ::core::option::Option<&tp::__private::Session> {
         self.core.session()
     }
     /// Puts `prefix` before the uri of every call, for a service that is routed under a group.

@@ -199,7 +199,7 @@ async fn announcer() {
     let registry = EtcdRegistry::new([endpoint]).unwrap();
     server.announce(registry).service("who").id("a").ttl(Duration::from_secs(1)).await.unwrap();
     println!("announced");
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[tokio::test]
