@@ -48,6 +48,6 @@ fn name_of<S: tp::Service>(_: &S) -> &'static str {
 fn a_renamed_dependency_is_found() {
     assert_eq!(name_of(&ArithServer::new(Mine)), "Arith");
     assert_eq!(name_of(&ThroughServer::new(Mine)), "Through");
-    let _: fn(&tp::Session) -> ArithClient = ArithClient::new;
-    let _: fn(&tp::Session) -> ThroughClient = ThroughClient::new;
+    let _: fn(&tp::Session) -> ArithClient = |session| ArithClient::new(session);
+    let _: fn(&tp::Session) -> ThroughClient = |session| ThroughClient::new(session);
 }
