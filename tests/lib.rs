@@ -49,6 +49,11 @@ impl<S: AsyncRead + Unpin> RawPeer<S> {
         RawPeer { stream, received: Vec::new() }
     }
 
+    /// The stream that it talks over.
+    pub fn stream(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
     /// The next packet; panics where the peer ends the connection instead.
     pub async fn receive(&mut self) -> Packet {
         self.try_receive().await.expect("a packet before the end of the connection")

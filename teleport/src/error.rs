@@ -61,6 +61,9 @@ pub(crate) enum Kind {
     Wire(WireError),
     /// The operating system's answer.
     Io(std::io::Error, Cow<'static, str>),
+    /// Two sides did not come to speak TLS.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nothing else makes one"))]
+    Tls(Cow<'static, str>),
     /// An address, a uri or a setting that can't be used.
     Config(Cow<'static, str>),
     /// Two handlers claim one uri, or two sessions one id.
@@ -166,6 +169,13 @@ impl Error {
         matches!(self.0.kind, Kind::Io(..))
     }
 
+    /// Whether the TLS handshake failed: over a certificate, a name, a version, or because the other side speaks no TLS;
+    /// the text says which and what to do. To try again helps only when somebody has changed something.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        matches!(self.0.kind, Kind::Tls(_))
+    }
+
     /// Whether an address, a uri or a setting can't be used.
     #[must_use]
     pub fn is_config(&self) -> bool {
@@ -209,7 +219,8 @@ impl Error {
             | Kind::Limit(_)
             | Kind::Wire(_)
             | Kind::Io(..)
-            | Kind::Unavailable(_) => Initiator::Library,
+            | Kind::Unavailable(_)
+            | Kind::Tls(_) => Initiator::Library,
         }
     }
 
@@ -304,9 +315,11 @@ impl fmt::Display for Kind {
                 "no room within {after:?}: {pulls} pulls wait for their reply (setting `limits.max_pulls_out`), or \
                  {bytes} bytes to be written (setting `limits.max_queued`)"
             ),
-            Kind::Limit(text) | Kind::Config(text) | Kind::Conflict(text) | Kind::Unavailable(text) => {
-                f.write_str(text)
-            }
+            Kind::Limit(text)
+            | Kind::Config(text)
+            | Kind::Conflict(text)
+            | Kind::Unavailable(text)
+            | Kind::Tls(text) => f.write_str(text),
             Kind::Encode(text) => write!(f, "the body could not be written: {text}"),
             Kind::Decode(text) => write!(f, "the reply could not be read: {text}"),
             Kind::Wire(error) => fmt::Display::fmt(error, f),
@@ -384,7 +397,7 @@ impl From<Error> for Status {
         let code = match error.0.kind {
             Kind::Status(status) => return status,
             Kind::Timeout(_) | Kind::NoRoom { .. } => Code::GATEWAY_TIMEOUT,
-            Kind::Closed(_) | Kind::Io(..) | Kind::Decode(_) => Code::BAD_GATEWAY,
+            Kind::Closed(_) | Kind::Io(..) | Kind::Tls(_) | Kind::Decode(_) => Code::BAD_GATEWAY,
             Kind::Unavailable(_) => Code::UNAVAILABLE,
             _ => Code::INTERNAL,
         };

@@ -90,9 +90,15 @@ pub use router::{Group, ReplyBody, Router, Routes, Service};
 pub use session::{CutCall, Direction, Limits, Session, Timeouts, WeakSession};
 pub use settings::{HeaderOptions, Settings};
 pub use socket::{Address, Connection, Endpoint, TcpOptions};
+#[cfg(feature = "tls")]
+pub use socket::{Tls, TlsInfo};
 pub use status::{Code, Status};
 #[doc(inline)]
 pub use wire::{HeaderCodec, IdFormat, JsonHeader, PacketId, ProtobufHeader, SealedBody};
+
+/// The version of rustls that [`Tls`] and [`TlsInfo`] are in terms of.
+#[cfg(feature = "tls")]
+pub use tokio_rustls::rustls;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

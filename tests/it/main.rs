@@ -14,3 +14,4 @@ mod service;
 mod session;
 mod settings;
 mod shutdown;
+mod tls;

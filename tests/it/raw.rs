@@ -338,7 +338,7 @@ async fn both_numbers_of_a_push_are_read_and_neither_is_answered() {
 }
 
 /// What is logged while the guard lives, on this thread.
-fn log() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
+pub(crate) fn log() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let writer = lines.clone();
     let subscriber =

@@ -15,7 +15,9 @@ use crate::error::{Error, Result};
 use crate::router::{ReplyBody, Router, Service};
 use crate::session::{Headers, Limits, Settings as SessionSettings, Timeouts};
 use crate::settings::Settings;
-use crate::socket::TcpOptions;
+use crate::socket::{TcpOptions, Transport};
+#[cfg(feature = "tls")]
+use crate::socket::{Tls, TlsCell};
 use crate::status::Status;
 use crate::wire::{Features, HeaderCodec, HeaderCodecs, IdFormat, SealedBody};
 
@@ -43,6 +45,8 @@ pub struct PeerBuilder {
     header_codecs: HeaderCodecs,
     /// Of the codec that was chosen since the settings were given.
     header_codec: Option<u8>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 impl PeerBuilder {
@@ -198,6 +202,13 @@ impl PeerBuilder {
         self
     }
 
+    /// Who this peer is and whom it believes at addresses `tls://host:port`. Needs the feature `tls`.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// How this peer writes the ids of its pulls and pushes. Default: [`IdFormat::Text`], as the specification
     /// says; releases 2.0 to 2.6 of the original need [`IdFormat::Sequence`]. Both are read, and replies mirror
     /// their pull.
@@ -233,7 +244,8 @@ impl PeerBuilder {
     ///
     /// # Errors
     ///
-    /// A config error that names each setting which can't be used; see [`Settings::validate`].
+    /// A config error that names each setting which can't be used; see [`Settings::validate`]. For TLS also an I/O error
+    /// that names the file.
     pub fn build(self) -> Result<Peer> {
         self.settings.validate()?;
         let codec = self.header_codec_id()?;
@@ -245,7 +257,12 @@ impl PeerBuilder {
             features: headers.features,
         };
         let settings = SessionSettings::new(limits, timeouts, headers);
-        Ok(Peer::new(Arc::new(self.router), Arc::new(settings), tcp))
+        let transport = Transport {
+            tcp,
+            #[cfg(feature = "tls")]
+            tls: TlsCell::new(self.tls)?,
+        };
+        Ok(Peer::new(Arc::new(self.router), Arc::new(settings), transport))
     }
 
     fn header_codec_id(&self) -> Result<u8> {

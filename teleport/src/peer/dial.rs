@@ -14,8 +14,9 @@ use crate::socket::{self, Endpoint};
 ///
 /// # Errors
 ///
-/// A config error where the address can't be read, an I/O error where nobody listens there, a timeout, a conflict
-/// where the id is taken, a limit error where the peer has as many sessions as it may.
+/// A config error where the address can't be read, an I/O error where nobody listens there, a TLS error where the two
+/// do not come to terms, a timeout, a conflict where the id is taken, a limit error where the peer has as many sessions as
+/// it may.
 ///
 /// # Cancel safety
 ///
@@ -27,11 +28,12 @@ pub struct Dial<'a> {
     address: String,
     id: Option<Arc<str>>,
     timeout: Option<Duration>,
+    server_name: Option<String>,
 }
 
 impl<'a> Dial<'a> {
     pub(super) fn new(peer: &'a Peer, address: String) -> Self {
-        Dial { peer, address, id: None, timeout: None }
+        Dial { peer, address, id: None, timeout: None, server_name: None }
     }
 
     /// The id of the session in this peer; the default is made of the address and a number.
@@ -46,12 +48,21 @@ impl<'a> Dial<'a> {
         self
     }
 
+    /// The name that the listener's certificate has to be for, instead of the host that is dialed: a DNS name or an
+    /// address. Needs the feature `tls`.
+    #[cfg(feature = "tls")]
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
     async fn run(self) -> Result<Session> {
         let inner = &self.peer.inner;
         inner.check_open()?;
         let endpoint: Endpoint = self.address.parse()?;
         let after = self.timeout.unwrap_or(inner.settings.timeouts.dial);
-        let connection = tokio::time::timeout(after, socket::connect(&endpoint, &inner.tcp))
+        let connecting = socket::connect(&endpoint, &inner.transport, self.server_name.as_deref());
+        let connection = tokio::time::timeout(after, connecting)
             .await
             .map_err(|_| Error::new(Kind::Timeout(after)).with_peer(&endpoint))??;
         inner.open(connection, self.id)

@@ -172,7 +172,14 @@ impl Driver {
                 self.remote_ended();
                 Poll::Ready(Ok(()))
             }
-            Err(error) => Poll::Ready(Err(read_failed(error))),
+            Err(error) => {
+                if let ReadError::Wire(error) = &error {
+                    // Whoever dials a wrong address has no other way to learn of it than from this side's log.
+                    let peer = &self.shared.remote;
+                    tracing::warn!(target: "teleport", %peer, %error, "the other side sent what is no packet");
+                }
+                Poll::Ready(Err(read_failed(error)))
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 mod builder;
 mod dial;
 mod driver;
+#[cfg(feature = "tls")]
+mod handshakes;
 mod hub;
 mod inbound;
 #[cfg(unix)]
@@ -37,7 +39,9 @@ use shutdown::Ongoing;
 use crate::error::{Error, Result};
 use crate::router::Router;
 use crate::session::{IdRegistry, Ledger, Session, Settings, Shared};
-use crate::socket::{self, Address, Connection, Listener, PacketReader, TcpOptions};
+#[cfg(feature = "tls")]
+use crate::socket::Tls;
+use crate::socket::{self, Accepted, Address, Connection, Listener, PacketReader, Transport};
 
 /// How long a listener waits after the system could not give it a connection, such as when the process has no
 /// descriptors left. Long enough not to spin, short enough not to be noticed.
@@ -81,7 +85,7 @@ pub struct Peer {
 struct Inner {
     router: Arc<Router>,
     settings: Arc<Settings>,
-    tcp: TcpOptions,
+    transport: Transport,
     hub: SessionHub,
     ledger: Arc<Ledger>,
     listeners: Mutex<Vec<Listening>>,
@@ -118,7 +122,8 @@ impl Peer {
         PeerBuilder::default()
     }
 
-    /// Listens at an address: `tcp://host:port`, plain `host:port`, or `unix:///path`. May be called for several.
+    /// Listens at an address: `tcp://host:port`, plain `host:port`, `tls://host:port` with the feature `tls`, or
+    /// `unix:///path`. May be called for several.
     ///
     /// Returns the address that dialers use, with the port that the system chose where 0 was asked for.
     ///
@@ -131,7 +136,7 @@ impl Peer {
     /// after [`close`](Self::close) or [`shutdown`](Self::shutdown).
     pub async fn listen(&self, address: impl fmt::Display) -> Result<Address> {
         self.check_open()?;
-        let listener = Arc::new(Listener::bind(&address.to_string().parse()?, &self.inner.tcp).await?);
+        let listener = Arc::new(Listener::bind(&address.to_string().parse()?, &self.inner.transport).await?);
         let address = listener.address().clone();
         let mut listeners = self.inner.listeners.lock();
         // Asked once more under the lock: a shutdown would not see this one.
@@ -252,11 +257,35 @@ impl Peer {
         }
     }
 
-    pub(crate) fn new(router: Arc<Router>, settings: Arc<Settings>, tcp: TcpOptions) -> Self {
+    /// Reads the files of this peer's [`Tls`] again, such as after a certificate was renewed. Handshakes from now on use
+    /// what was read; open sessions stay. Needs the feature `tls`.
+    ///
+    /// Blocks for as long as reading a few small files takes.
+    ///
+    /// # Errors
+    ///
+    /// As [`PeerBuilder::build`] has them for TLS, and a config error without [`PeerBuilder::tls`]. All stays as it was
+    /// then.
+    #[cfg(feature = "tls")]
+    pub fn reload_tls(&self) -> Result<()> {
+        self.inner.transport.tls.reload()
+    }
+
+    /// Replaces this peer's [`Tls`], as [`reload_tls`](Self::reload_tls) does. Needs the feature `tls`.
+    ///
+    /// # Errors
+    ///
+    /// As [`PeerBuilder::build`] has them for TLS. All stays as it was then.
+    #[cfg(feature = "tls")]
+    pub fn set_tls(&self, tls: Tls) -> Result<()> {
+        self.inner.transport.tls.set(tls)
+    }
+
+    pub(crate) fn new(router: Arc<Router>, settings: Arc<Settings>, transport: Transport) -> Self {
         let inner = Inner {
             router,
             settings,
-            tcp,
+            transport,
             hub: SessionHub::default(),
             ledger: Arc::default(),
             listeners: Mutex::default(),
@@ -293,6 +322,14 @@ impl Inner {
         self.listeners.lock().drain(..).map(stop).collect()
     }
 
+    /// Makes a session of a connection that a listener took.
+    fn take(&self, connection: Connection) {
+        let from = connection.remote_addr().clone();
+        if let Err(error) = self.open(connection, None) {
+            tracing::warn!(target: "teleport", peer = %from, %error, "a connection was refused");
+        }
+    }
+
     /// Makes a session of a connection and starts its driver.
     fn open(&self, connection: Connection, id: Option<Arc<str>>) -> Result<Session> {
         if self.closed.load(Ordering::SeqCst) {
@@ -302,8 +339,14 @@ impl Inner {
         let number = self.sessions_made.fetch_add(1, Ordering::Relaxed);
         let id = id.unwrap_or_else(|| format!("{remote}#{number}").into());
         let (reader, writer) = (PacketReader::new(connection.reader), connection.writer);
-        let shared =
-            Arc::new(Shared::new(writer.clone(), self.settings.clone(), self.ledger.clone(), local, remote));
+        #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "only TLS has more to say of itself"))]
+        let mut shared =
+            Shared::new(writer.clone(), self.settings.clone(), self.ledger.clone(), local, remote);
+        #[cfg(feature = "tls")]
+        {
+            shared.tls = connection.tls;
+        }
+        let shared = Arc::new(shared);
         let sessions = Arc::downgrade(self.hub.sessions());
         let registry: Weak<dyn IdRegistry> = sessions;
         let session = Session::new(shared.clone(), id, registry);
@@ -349,10 +392,18 @@ async fn accept(listener: Arc<Listener>, peer: Weak<Inner>, stop: CancellationTo
     if stop.run_until_cancelled(socket::may_accept()).await.is_none() {
         return;
     }
+    #[cfg(feature = "tls")]
+    let mut handshakes = handshakes::Handshakes::default();
+    #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "only handshakes are kept"))]
+    let mut take = |peer: &Arc<Inner>, accepted| match accepted {
+        Accepted::Open(connection) => peer.take(connection),
+        #[cfg(feature = "tls")]
+        Accepted::Begun(handshake) => handshakes.begin(handshake, peer),
+    };
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let Some(peer) = peer.upgrade() else { return };
         match accepted {
-            Ok(connection) => take(&peer, connection),
+            Ok(accepted) => take(&peer, accepted),
             // One that was given up before it was taken; the next may be waiting.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -362,23 +413,18 @@ async fn accept(listener: Arc<Listener>, peer: Weak<Inner>, stop: CancellationTo
             }
         }
     }
-    if listener.is_handed_over() {
-        return;
+    if !listener.is_handed_over() {
+        // Who waits here already would see the connection broken; so it is ended in good order. In its turn the runtime
+        // asks the system who waits.
+        tokio::task::yield_now().await;
+        for _ in 0..ACCEPT_LAST {
+            let last = poll_fn(|cx| Poll::Ready(pin!(listener.accept()).poll(cx))).await;
+            let (Poll::Ready(Ok(accepted)), Some(peer)) = (last, peer.upgrade()) else { break };
+            take(&peer, accepted);
+        }
     }
-    // Who waits here already would see the connection broken; so it is ended in good order. In its turn the runtime asks
-    // the system who waits.
-    tokio::task::yield_now().await;
-    for _ in 0..ACCEPT_LAST {
-        let last = poll_fn(|cx| Poll::Ready(pin!(listener.accept()).poll(cx))).await;
-        let (Poll::Ready(Ok(connection)), Some(peer)) = (last, peer.upgrade()) else { return };
-        take(&peer, connection);
-    }
-}
-
-/// Makes a session of a connection that was accepted.
-fn take(peer: &Inner, connection: Connection) {
-    let from = connection.remote_addr().clone();
-    if let Err(error) = peer.open(connection, None) {
-        tracing::warn!(target: "teleport", peer = %from, %error, "a connection was refused");
+    #[cfg(feature = "tls")]
+    if peer.strong_count() > 0 {
+        handshakes.finish().await;
     }
 }

@@ -11,6 +11,8 @@ use super::machine::closed_here;
 use super::shared::Shared;
 use crate::error::{Closed, Initiator, Result};
 use crate::socket::Address;
+#[cfg(feature = "tls")]
+use crate::socket::TlsInfo;
 
 /// One long-lived connection between two peers; either side may pull and push.
 ///
@@ -88,6 +90,14 @@ impl Session {
     #[must_use]
     pub fn remote_addr(&self) -> &Address {
         &self.shared().remote
+    }
+
+    /// What is known of the connection where it runs over TLS, the other side's certificates among it. `None` over other
+    /// connections, streams of the user's own included. Needs the feature `tls`.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.shared().tls.as_deref()
     }
 
     /// Whether the session takes new calls.

@@ -59,6 +59,9 @@ pub struct Limits {
     pub max_queued: u32,
     /// Sessions of one peer, dialed and accepted. Default: 65 536. A further connection is closed at once.
     pub max_sessions: u32,
+    /// TLS handshakes under way at each listener. Default: 512. For a further one the oldest is given up, so that those
+    /// who connect and say nothing hold nobody back.
+    pub max_handshakes: u32,
 }
 
 impl Default for Limits {
@@ -75,6 +78,7 @@ impl Default for Limits {
             max_held: 256 * 1024 * 1024,
             max_queued: 4 * 1024 * 1024,
             max_sessions: 65_536,
+            max_handshakes: 512,
         }
     }
 }
@@ -110,6 +114,7 @@ setters! {
     with_max_held max_held,
     with_max_queued max_queued,
     with_max_sessions max_sessions,
+    with_max_handshakes max_handshakes,
 }
 
 /// How long things may take.
@@ -135,6 +140,9 @@ pub struct Timeouts {
     /// From a dial to an open session. Default: 10 s.
     #[serde(with = "units::duration")]
     pub dial: Duration,
+    /// From an accepted connection to the end of its TLS handshake. Default: 10 s. It is closed then.
+    #[serde(with = "units::duration")]
+    pub handshake: Duration,
     /// From a close to the end of the calls in flight; what still runs then is cut off. Default: 5 s.
     #[serde(with = "units::duration")]
     pub close: Duration,
@@ -145,6 +153,7 @@ impl Default for Timeouts {
         Timeouts {
             pull: Some(Duration::from_secs(30)),
             dial: Duration::from_secs(10),
+            handshake: Duration::from_secs(10),
             close: Duration::from_secs(5),
         }
     }
@@ -162,6 +171,13 @@ impl Timeouts {
     #[must_use]
     pub fn with_dial(mut self, dial: Duration) -> Self {
         self.dial = dial;
+        self
+    }
+
+    /// Sets [`handshake`](Self::handshake).
+    #[must_use]
+    pub fn with_handshake(mut self, handshake: Duration) -> Self {
+        self.handshake = handshake;
         self
     }
 

@@ -14,6 +14,8 @@ use super::machine::{Machine, closed_here};
 use super::settings::Settings;
 use super::wait::{Need, Room};
 use crate::error::Closed;
+#[cfg(feature = "tls")]
+use crate::socket::TlsInfo;
 use crate::socket::{Address, Output, Writer};
 use crate::wire::Features;
 
@@ -27,6 +29,9 @@ pub(crate) struct Shared {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) local: Address,
     pub(crate) remote: Address,
+    /// What the handshake found out, where the connection runs over TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Arc<TlsInfo>>,
     /// Wakes one of those that wait for room, by what they need.
     rooms: [Notify; Need::COUNT],
     /// The session is closed.
@@ -62,6 +67,8 @@ impl Shared {
             ledger,
             local,
             remote,
+            #[cfg(feature = "tls")]
+            tls: None,
             rooms: [const { Notify::const_new() }; Need::COUNT],
             over: CancellationToken::new(),
             queued: AtomicBool::new(false),

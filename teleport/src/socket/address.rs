@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use crate::error::Error;
 
-/// Where to listen or dial: `tcp://host:port`, plain `host:port`, or `unix:///path` on Unix.
+/// Where to listen or dial: `tcp://host:port`, plain `host:port`, `tls://host:port` with the feature `tls`, or
+/// `unix:///path` on Unix.
 ///
 /// Without a host, as in `:9090`, it is every IPv4 interface to listen at, and this machine to dial.
 ///
@@ -27,6 +28,9 @@ use crate::error::Error;
 pub enum Endpoint {
     /// Host name or address, and port. An IPv6 address stands in brackets.
     Tcp(String),
+    /// As [`Tcp`](Self::Tcp), and TLS over it; needs the feature `tls`.
+    #[cfg(feature = "tls")]
+    Tls(String),
     /// Path of a Unix domain socket.
     #[cfg(unix)]
     Unix(PathBuf),
@@ -44,11 +48,22 @@ impl FromStr for Endpoint {
         {
             return Err(Error::config(format!("address {text:?} is a path; write unix://{path}")));
         }
-        if let Some(host) = text.strip_prefix("tcp:").filter(|host| !host.starts_with("//")) {
-            return Err(Error::config(format!("address {text:?} has no slashes; write tcp://{host}")));
+        for scheme in ["tcp", "tls"] {
+            let host = text.strip_prefix(scheme).and_then(|rest| rest.strip_prefix(':'));
+            if let Some(host) = host.filter(|host| !host.starts_with("//")) {
+                return Err(Error::config(format!(
+                    "address {text:?} has no slashes; write {scheme}://{host}"
+                )));
+            }
         }
         match scheme {
-            "tcp" => tcp(text, rest),
+            "tcp" => tcp(text, rest).map(Endpoint::Tcp),
+            #[cfg(feature = "tls")]
+            "tls" => tcp(text, rest).map(Endpoint::Tls),
+            #[cfg(not(feature = "tls"))]
+            "tls" => Err(Error::config(format!(
+                "address {text:?} needs TLS, which is not built in; turn the feature `tls` of the crate `teleport` on"
+            ))),
             #[cfg(unix)]
             "unix" if rest.is_empty() => {
                 Err(Error::config(format!("address {text:?} has no path; write unix:///path/to/socket")))
@@ -56,13 +71,14 @@ impl FromStr for Endpoint {
             #[cfg(unix)]
             "unix" => Ok(Endpoint::Unix(PathBuf::from(rest))),
             other => Err(Error::config(format!(
-                "address {text:?} has the unknown scheme {other:?}; write tcp://host:port, host:port or unix:///path"
+                "address {text:?} has the unknown scheme {other:?}; write tcp://host:port, host:port, tls://host:port or \
+                 unix:///path"
             ))),
         }
     }
 }
 
-fn tcp(text: &str, rest: &str) -> Result<Endpoint, Error> {
+fn tcp(text: &str, rest: &str) -> Result<String, Error> {
     let Some((host, port)) = rest.rsplit_once(':') else {
         return Err(Error::config(format!(
             "address {text:?} has no port; write host:port, as 127.0.0.1:9090"
@@ -78,13 +94,15 @@ fn tcp(text: &str, rest: &str) -> Result<Endpoint, Error> {
     }
     // As in Go, `:9090` means every interface when listening, and this machine when dialing.
     let host = if host.is_empty() { "0.0.0.0" } else { host };
-    Ok(Endpoint::Tcp(format!("{host}:{port}")))
+    Ok(format!("{host}:{port}"))
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Endpoint::Tcp(host) => write!(f, "tcp://{host}"),
+            #[cfg(feature = "tls")]
+            Endpoint::Tls(host) => write!(f, "tls://{host}"),
             #[cfg(unix)]
             Endpoint::Unix(path) => write!(f, "unix://{}", path.display()),
         }
@@ -97,6 +115,9 @@ impl fmt::Display for Endpoint {
 pub enum Address {
     /// Address and port of a TCP socket.
     Tcp(SocketAddr),
+    /// Address and port of a TCP socket that TLS runs over; needs the feature `tls`.
+    #[cfg(feature = "tls")]
+    Tls(SocketAddr),
     /// Path of a Unix domain socket; `None` for the dialing end, which has no name.
     Unix(Option<PathBuf>),
     /// Name of an end of a connection inside this process, or of the user's own transport.
@@ -104,11 +125,13 @@ pub enum Address {
 }
 
 impl Address {
-    /// The socket address, for TCP.
+    /// The socket address, for TCP and for TLS over it.
     #[must_use]
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
             Address::Tcp(address) => Some(*address),
+            #[cfg(feature = "tls")]
+            Address::Tls(address) => Some(*address),
             _ => None,
         }
     }
@@ -118,6 +141,8 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Tcp(address) => write!(f, "tcp://{address}"),
+            #[cfg(feature = "tls")]
+            Address::Tls(address) => write!(f, "tls://{address}"),
             Address::Unix(Some(path)) => write!(f, "unix://{}", path.display()),
             Address::Unix(None) => f.write_str("unix://"),
             Address::Named(name) => f.write_str(name),
@@ -137,6 +162,8 @@ mod tests {
     fn hosts_are_read_with_and_without_a_scheme() {
         assert_eq!("localhost:1".parse::<Endpoint>().unwrap(), Endpoint::Tcp("localhost:1".into()));
         assert_eq!("tcp://[::1]:80".parse::<Endpoint>().unwrap().to_string(), "tcp://[::1]:80");
+        #[cfg(feature = "tls")]
+        assert_eq!("tls://a:80".parse::<Endpoint>().unwrap(), Endpoint::Tls("a:80".into()));
         assert_eq!(":9090".parse::<Endpoint>().unwrap(), Endpoint::Tcp("0.0.0.0:9090".into()));
         #[cfg(unix)]
         assert_eq!("unix:///tmp/x".parse::<Endpoint>().unwrap().to_string(), "unix:///tmp/x");
@@ -149,6 +176,9 @@ mod tests {
         assert!(refused("::1:80").contains("brackets"));
         assert!(refused("quic://a:1").contains("unknown scheme"));
         assert!(refused("tcp:127.0.0.1:80").contains("write tcp://127.0.0.1:80"));
+        assert!(refused("tls:127.0.0.1:80").contains("write tls://127.0.0.1:80"));
+        #[cfg(not(feature = "tls"))]
+        assert!(refused("tls://127.0.0.1:80").contains("turn the feature `tls`"));
         #[cfg(unix)]
         for path in ["/tmp/x", "unix:/tmp/x"] {
             assert!(refused(path).ends_with("write unix:///tmp/x"), "{}", refused(path));

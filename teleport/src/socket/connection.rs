@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::address::Address;
+#[cfg(feature = "tls")]
+use super::tls::TlsInfo;
 use super::writer::{StreamWriter, Writer};
 
 /// Bytes that an in-memory connection holds in each direction before its writer waits.
@@ -21,6 +23,8 @@ pub struct Connection {
     pub(crate) writer: Arc<dyn Writer>,
     local: Address,
     remote: Address,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Arc<TlsInfo>>,
 }
 
 impl Connection {
@@ -30,12 +34,12 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let (reader, writer) = tokio::io::split(stream);
-        Connection {
-            reader: Box::new(reader),
-            writer: Arc::new(StreamWriter::new(writer)),
-            local: Address::Named(local.into()),
-            remote: Address::Named(remote.into()),
-        }
+        Connection::new(
+            Box::new(reader),
+            Arc::new(StreamWriter::new(writer)),
+            Address::Named(local.into()),
+            Address::Named(remote.into()),
+        )
     }
 
     /// Both ends of a connection inside this process.
@@ -81,7 +85,14 @@ impl Connection {
         local: Address,
         remote: Address,
     ) -> Self {
-        Connection { reader, writer, local, remote }
+        Connection {
+            reader,
+            writer,
+            local,
+            remote,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 }
 

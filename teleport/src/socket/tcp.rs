@@ -1,7 +1,7 @@
 //! TCP: listening, connecting and the socket's options.
 
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -112,10 +112,15 @@ impl TcpAcceptor {
     }
 
     pub(super) async fn accept(&self) -> io::Result<Connection> {
+        self.accept_stream().await.map(connection)
+    }
+
+    /// The next connection as a stream whose options are set, with both its ends.
+    pub(super) async fn accept_stream(&self) -> io::Result<Opened> {
         loop {
             let (stream, remote) = self.listener.accept().await?;
-            match connection(stream, &self.options) {
-                Ok(connection) => return Ok(connection),
+            match opened(stream, &self.options) {
+                Ok(opened) => return Ok(opened),
                 // Its dialer has gone away in the meantime: the next one's turn.
                 Err(error) => {
                     tracing::debug!(target: "teleport", peer = %remote, %error, "a connection was lost");
@@ -133,20 +138,30 @@ fn from_socket(socket: OwnedFd) -> io::Result<TcpListener> {
 }
 
 pub(super) async fn connect(host: &str, options: &TcpOptions) -> Result<Connection> {
-    let failed = |error| Error::io(error, format!("can't connect to tcp://{host}"));
-    let stream = TcpStream::connect(host).await.map_err(failed)?;
-    connection(stream, options).map_err(failed)
+    connect_stream(host, options).await.map(connection)
 }
 
-fn connection(stream: TcpStream, options: &TcpOptions) -> io::Result<Connection> {
+pub(super) async fn connect_stream(host: &str, options: &TcpOptions) -> Result<Opened> {
+    let failed = |error| Error::io(error, format!("can't connect to tcp://{host}"));
+    let stream = TcpStream::connect(host).await.map_err(failed)?;
+    opened(stream, options).map_err(failed)
+}
+
+/// A stream, and the addresses of this end and of the other.
+type Opened = (TcpStream, SocketAddr, SocketAddr);
+
+fn opened(stream: TcpStream, options: &TcpOptions) -> io::Result<Opened> {
     stream.set_nodelay(options.nodelay)?;
     if let Some(idle) = options.keepalive {
         SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))?;
     }
-    let local = Address::Tcp(stream.local_addr()?);
-    let remote = Address::Tcp(stream.peer_addr()?);
+    let (local, remote) = (stream.local_addr()?, stream.peer_addr()?);
+    Ok((stream, local, remote))
+}
+
+fn connection((stream, local, remote): Opened) -> Connection {
     let (reader, writer) = stream.into_split();
-    Ok(Connection::new(Box::new(reader), Arc::new(writer), local, remote))
+    Connection::new(Box::new(reader), Arc::new(writer), Address::Tcp(local), Address::Tcp(remote))
 }
 
 impl SocketHalf for OwnedWriteHalf {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::error::WireError;
+use super::foreign::foreign;
 use super::header::Header;
 use super::header_codec::HeaderCodecs;
 use super::limits::Limits;
@@ -80,21 +81,8 @@ fn length(buf: &[u8], at: usize) -> Option<u32> {
 /// Whoever speaks another protocol is told so: its first bytes read as a very long header.
 #[cold]
 fn header_too_large(buf: &[u8], size: u32, limit: u32) -> WireError {
-    let protocol = match buf {
-        [0x16, 0x03, ..] => Some("TLS"),
-        [b'G', b'E', b'T', b' ', ..]
-        | [b'P', b'O', b'S', b'T', ..]
-        | [b'P', b'U', b'T', b' ', ..]
-        | [b'H', b'E', b'A', b'D', ..]
-        | [b'H', b'T', b'T', b'P', ..]
-        | [b'P', b'R', b'I', b' ', ..] => Some("HTTP"),
-        [b'S', b'S', b'H', b'-', ..] => Some("SSH"),
-        _ => None,
-    };
-    match protocol {
-        Some(protocol) => {
-            WireError::frame(format!("they begin like {protocol}, and a Teleport peer listens here"))
-        }
+    match foreign(buf) {
+        Some((protocol, meaning)) => WireError::frame(format!("they begin like {protocol}, {meaning}")),
         None => WireError::too_large("header", size.into(), limit, "limits.max_header"),
     }
 }

@@ -38,6 +38,7 @@
 
 mod error;
 mod features;
+mod foreign;
 mod frame;
 mod header;
 mod header_codec;
@@ -52,6 +53,8 @@ mod uri;
 
 pub use error::WireError;
 pub use features::Features;
+#[cfg(feature = "tls")]
+pub(crate) use foreign::foreign;
 pub use frame::{Body, Frame, FrameParts, split, write, write_head};
 pub use header::{Header, Kind};
 pub use header_codec::{HeaderCodec, HeaderCodecs};

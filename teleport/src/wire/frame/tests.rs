@@ -179,6 +179,7 @@ fn another_protocol_is_named() {
         (b"PRI * HTTP/2.0", "HTTP"),
         (b"SSH-2.0-OpenSSH", "SSH"),
         (&[0x16, 3, 1, 2], "TLS"),
+        (&[0x15, 3, 3, 0], "TLS"),
     ] {
         let error = split(bytes, &limits).unwrap_err();
         assert!(error.is_frame(), "{error}");
