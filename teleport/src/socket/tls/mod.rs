@@ -41,7 +41,7 @@ const ALERT: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 40];
 /// with the connection: the system throws that away where bytes come that nobody reads.
 const LINGER: (Duration, usize) = (Duration::from_secs(1), 1024 * 1024);
 /// The least that a dialer waits for the verdict on its certificate; see [`verdict`].
-const VERDICT: Duration = Duration::from_millis(100);
+const VERDICT: Duration = Duration::from_millis(500);
 
 /// A socket that takes connections for TLS.
 pub(crate) struct TlsAcceptor {
@@ -180,7 +180,7 @@ pub(super) async fn connect(
     let shaken = poll_fn(|cx| NotesRequest::during(&mut requested, || handshake.as_mut().poll(cx))).await;
     let mut stream = shaken.map_err(|(error, inlet)| failed(error, inlet.first()))?;
     if requested && stream.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
-        verdict(&mut stream, VERDICT.max(2 * begun.elapsed()))
+        verdict(&mut stream, VERDICT.max(3 * begun.elapsed()))
             .await
             .map_err(|error| failed(error, stream.get_ref().0.first()))?;
     }

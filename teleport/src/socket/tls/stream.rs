@@ -223,3 +223,76 @@ impl Writer for WriteHalf {
         self.0.poll(cx, |stream, cx| stream.poll_shutdown(cx))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Wake;
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+    use tokio::sync::Notify;
+    use tokio::time::timeout;
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::*;
+    use crate::socket::{Tls, TlsCell};
+
+    /// Tells that it was woken.
+    #[derive(Default)]
+    struct Woken(Notify);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.notify_one();
+        }
+    }
+
+    /// Both ends of a connection whose handshake is through.
+    async fn pair() -> (TlsStream<Inlet>, TlsStream<Inlet>) {
+        let own = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let tls = Tls::new().identity_pem(own.cert.pem(), own.signing_key.serialize_pem());
+        let tls = TlsCell::new(Some(tls.danger_accept_any_server())).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dialed = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let (config, name) = tls.client("a.example", None).unwrap();
+        let dialer = TlsConnector::from(config).connect(name, Inlet::new(dialed));
+        let listener = TlsAcceptor::from(tls.server().unwrap()).accept(Inlet::new(accepted));
+        let (dialer, listener) = tokio::join!(dialer, listener);
+        (dialer.unwrap().into(), listener.unwrap().into())
+    }
+
+    #[tokio::test]
+    async fn what_a_caller_could_not_write_is_left_to_the_driver() {
+        let (near, mut far) = pair().await;
+        let (_reader, writer) = split(near);
+        assert_eq!(
+            writer.try_write(b"early").unwrap_err().kind(),
+            io::ErrorKind::WouldBlock,
+            "there is no driver"
+        );
+        let woken = Arc::new(Woken::default());
+        let driver = Waker::from(woken.clone());
+        assert!(writer.poll_flush(&mut Context::from_waker(&driver)).is_ready());
+        let mut written = 0;
+        loop {
+            match writer.try_write(&[7; 10_000]) {
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => panic!("{error}"),
+            }
+            // A write counts against the budget of its task.
+            tokio::task::yield_now().await;
+        }
+        let reading = tokio::spawn(async move {
+            let mut got = vec![0; written];
+            far.read_exact(&mut got).await.map(|_| got)
+        });
+        timeout(Duration::from_secs(60), woken.0.notified()).await.expect("the driver is woken");
+        poll_fn(|cx| writer.poll_flush(cx)).await.unwrap();
+        let got = reading.await.unwrap().unwrap();
+        assert!(got.iter().all(|byte| *byte == 7));
+    }
+}
