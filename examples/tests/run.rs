@@ -181,6 +181,22 @@ fn in_memory() {
 }
 
 #[test]
+fn tls() {
+    prints(
+        env!("CARGO_BIN_EXE_tls"),
+        &[
+            "ada.example: hello Ada, it is open",
+            "bob.example: status 401 only for Ada (/vault/open at tls://127.0.0.1:PORT)",
+            "without a certificate: can't connect to tls://127.0.0.1:PORT: the listener wants a certificate from this \
+             side; set `Tls::identity_files`",
+            "without TLS: closed: the other side sent what is no packet: these bytes are no packet: they begin like TLS, \
+             so this is the alert of a listener that takes no others: dial tls://host:port; sent, and may have run \
+             (/vault/open at tcp://127.0.0.1:PORT)",
+        ],
+    );
+}
+
+#[test]
 fn go_peer() {
     prints(
         env!("CARGO_BIN_EXE_go_peer"),

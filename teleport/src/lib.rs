@@ -44,6 +44,7 @@
 //! | restart without losing a call | `Restart`, on Unix |
 //! | pass calls on to other peers | [`ReverseProxy`], [`Upstream`], [`SealedBody`] |
 //! | announce servers, find them by name, balance over them | [`registry`] |
+//! | speak TLS, and see who calls | `Tls` and `TlsInfo`, with the feature `tls` |
 //! | choose or write a body codec | [`Codec`], [`Json`], [`Bincode`], [`Protobuf`], [`Plain`] |
 //! | choose or write a header codec | [`HeaderCodec`] |
 //! | run over a transport of your own, or in memory | [`Connection`] |

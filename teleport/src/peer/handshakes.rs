@@ -41,7 +41,7 @@ impl Handshakes {
                 "a TLS handshake was given up for newer ones: {most} are under way (setting `limits.max_handshakes`)"
             );
         }
-        let from = handshake.remote_addr();
+        let (address, from) = (handshake.local_addr(), handshake.remote_addr());
         let within = peer.settings.timeouts.handshake;
         let peer = Arc::downgrade(peer);
         let task = self.tasks.spawn({
@@ -54,10 +54,10 @@ impl Handshakes {
                         }
                     }
                     Ok(None) => {
-                        tracing::debug!(target: "teleport", peer = %from, "a connection ended before its TLS handshake");
+                        tracing::debug!(target: "teleport", %address, peer = %from, "a connection ended before its TLS handshake");
                     }
                     Err(error) => {
-                        tracing::warn!(target: "teleport", peer = %from, %error, "a TLS handshake failed");
+                        tracing::warn!(target: "teleport", %address, peer = %from, %error, "a TLS handshake failed");
                     }
                 }
             }

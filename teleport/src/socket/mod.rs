@@ -57,7 +57,9 @@ impl Listener {
     /// Opens a listening socket at `endpoint`.
     pub(crate) async fn bind(endpoint: &Endpoint, transport: &Transport) -> Result<Self> {
         match endpoint {
-            Endpoint::Tcp(host) => tcp::TcpAcceptor::bind(host, &transport.tcp).await.map(Listener::Tcp),
+            Endpoint::Tcp(host) => {
+                tcp::TcpAcceptor::bind("tcp", host, &transport.tcp).await.map(Listener::Tcp)
+            }
             #[cfg(feature = "tls")]
             Endpoint::Tls(host) => {
                 tls::TlsAcceptor::bind(host, &transport.tcp, &transport.tls).await.map(Listener::Tls)

@@ -68,8 +68,9 @@ pub(crate) struct TcpAcceptor {
 }
 
 impl TcpAcceptor {
-    pub(super) async fn bind(host: &str, options: &TcpOptions) -> Result<Self> {
-        let failed = |error| Error::io(error, format!("can't listen at tcp://{host}"));
+    pub(super) async fn bind(scheme: &str, host: &str, options: &TcpOptions) -> Result<Self> {
+        let failed = |error| Error::io(error, format!("can't listen at {scheme}://{host}"));
+        // The socket alone goes from process to process, whatever runs over it.
         #[cfg(unix)]
         let asked = format!("tcp://{host}");
         #[cfg(unix)]
@@ -138,11 +139,11 @@ fn from_socket(socket: OwnedFd) -> io::Result<TcpListener> {
 }
 
 pub(super) async fn connect(host: &str, options: &TcpOptions) -> Result<Connection> {
-    connect_stream(host, options).await.map(connection)
+    connect_stream("tcp", host, options).await.map(connection)
 }
 
-pub(super) async fn connect_stream(host: &str, options: &TcpOptions) -> Result<Opened> {
-    let failed = |error| Error::io(error, format!("can't connect to tcp://{host}"));
+pub(super) async fn connect_stream(scheme: &str, host: &str, options: &TcpOptions) -> Result<Opened> {
+    let failed = |error| Error::io(error, format!("can't connect to {scheme}://{host}"));
     let stream = TcpStream::connect(host).await.map_err(failed)?;
     opened(stream, options).map_err(failed)
 }

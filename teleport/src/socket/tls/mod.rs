@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 use tokio_rustls::rustls::{ProtocolVersion, ServerConfig};
 use tokio_rustls::{TlsAcceptor as Acceptor, TlsConnector, TlsStream, client};
 
@@ -54,7 +54,7 @@ impl TlsAcceptor {
     pub(super) async fn bind(host: &str, options: &TcpOptions, tls: &TlsCell) -> Result<Self> {
         // So that a peer that can't listen says so now, and not to each dialer.
         tls.server()?;
-        let acceptor = TcpAcceptor::bind(host, options).await?;
+        let acceptor = TcpAcceptor::bind("tls", host, options).await?;
         let address = match acceptor.address() {
             Address::Tcp(address) => Address::Tls(*address),
             other => other.clone(),
@@ -86,6 +86,10 @@ pub(crate) struct Handshake {
 }
 
 impl Handshake {
+    pub(crate) fn local_addr(&self) -> Address {
+        Address::Tls(self.local)
+    }
+
     pub(crate) fn remote_addr(&self) -> Address {
         Address::Tls(self.remote)
     }
@@ -94,9 +98,9 @@ impl Handshake {
     /// see whether somebody listens.
     pub(crate) async fn run(self, within: Duration) -> Result<Option<Connection>> {
         let failed = |text: String| Error::new(Kind::Tls(text.into()));
-        let until = Instant::now() + within;
+        let begun = Instant::now();
         let mut inlet = Inlet::new(self.stream);
-        match timeout_at(until, inlet.begin()).await {
+        match timeout(within, inlet.begin()).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return Ok(None),
             Ok(Err(error)) => return Err(explain::handshake(error, Side::Listener, &[], "")),
@@ -114,7 +118,8 @@ impl Handshake {
             return Err(failed(text));
         }
         let config: Arc<ServerConfig> = self.tls.server()?;
-        match timeout_at(until, Acceptor::from(config).accept(inlet).into_fallible()).await {
+        let left = within.saturating_sub(begun.elapsed());
+        match timeout(left, Acceptor::from(config).accept(inlet).into_fallible()).await {
             Ok(Ok(stream)) => {
                 let server_name = stream.get_ref().1.server_name().map(str::to_owned);
                 Ok(Some(connection(stream.into(), server_name, self.local, self.remote)))
@@ -166,7 +171,7 @@ pub(super) async fn connect(
     name: Option<&str>,
 ) -> Result<Connection> {
     let (config, name) = tls.client(host_only(host), name)?;
-    let (stream, local, remote) = tcp::connect_stream(host, options).await?;
+    let (stream, local, remote) = tcp::connect_stream("tls", host, options).await?;
     let begun = Instant::now();
     let failed = |error: io::Error, first: &[u8]| {
         explain::handshake(error, Side::Dialer, first, &format!("can't connect to tls://{host}: "))
@@ -218,4 +223,18 @@ fn connection(
 fn host_only(host: &str) -> &str {
     let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_for_the_host_alone() {
+        for (host, name) in
+            [("a.example:80", "a.example"), ("[::1]:80", "::1"), ("10.0.0.1:80", "10.0.0.1"), ("a", "a")]
+        {
+            assert_eq!(host_only(host), name);
+        }
+    }
 }
