@@ -69,7 +69,7 @@ impl Group for Limits {
                 _ => (1, "so nothing could pass"),
             };
             let text = match key {
-                "max_depth" | "max_pulls_out" | "max_pulls_in" | "max_sessions" => {
+                "max_depth" | "max_pulls_out" | "max_pulls_in" | "max_sessions" | "max_handshakes" => {
                     |number: u32| number.to_string()
                 }
                 _ => size::text,
@@ -113,12 +113,16 @@ impl Group for Timeouts {
                 format_args!("is 0s, so every call would end at once; write \"none\" to wait without end"),
             );
         }
-        if self.dial.is_zero() {
-            let default = duration::text(Timeouts::default().dial);
-            problems.add(
-                "dial",
-                format_args!("is 0s, so every dial would end at once; the default is {default}"),
-            );
+        let default = Timeouts::default();
+        for (name, time, of_default, what) in [
+            ("dial", self.dial, default.dial, "dial"),
+            ("handshake", self.handshake, default.handshake, "TLS handshake"),
+        ] {
+            if time.is_zero() {
+                let default = duration::text(of_default);
+                let text = format_args!("is 0s, so every {what} would end at once; the default is {default}");
+                problems.add(name, text);
+            }
         }
     }
 }

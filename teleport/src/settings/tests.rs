@@ -47,6 +47,7 @@ fn limits_have_a_least_value() {
         ("max_held", 0, &format!("0 B, {nothing}; the least is 1 B, the default 256 MiB")),
         ("max_queued", 0, &format!("0 B, {nothing}; the least is 1 B, the default 4 MiB")),
         ("max_sessions", 0, &format!("0, {nothing}; the least is 1, the default 65536")),
+        ("max_handshakes", 0, &format!("0, {nothing}; the least is 1, the default 512")),
     ] {
         let settings: Settings = serde_json::from_value(serde_json::json!({"limits": {key: value}})).unwrap();
         assert_eq!(problem(settings), format!("the setting `limits.{key}` is {is}"));
@@ -67,6 +68,7 @@ fn a_limit_may_have_its_least_value() {
             &mut limits.max_held,
             &mut limits.max_queued,
             &mut limits.max_sessions,
+            &mut limits.max_handshakes,
         ] {
             *field = 1;
         }
@@ -112,6 +114,11 @@ fn no_time_at_all_is_too_short_to_call_or_dial() {
     assert_eq!(
         problem(with(Timeouts::default().with_dial(Duration::ZERO))),
         "the setting `timeouts.dial` is 0s, so every dial would end at once; the default is 10s"
+    );
+    let handshake = Timeouts { handshake: Duration::ZERO, ..Timeouts::default() };
+    assert_eq!(
+        problem(with(handshake)),
+        "the setting `timeouts.handshake` is 0s, so every TLS handshake would end at once; the default is 10s"
     );
     let (least, most) = (Duration::from_nanos(1), Duration::MAX);
     with(Timeouts::default().with_pull(None).with_dial(least).with_close(Duration::ZERO)).validate().unwrap();
@@ -316,8 +323,8 @@ fn a_variable_that_is_no_text_is_named_where_it_counts() {
 proptest! {
     #[test]
     fn what_is_written_reads_back(
-        numbers in prop::array::uniform10(any::<u32>()),
-        (pull, dial, close) in (any::<Option<Duration>>(), any::<Duration>(), any::<Duration>()),
+        numbers in prop::array::uniform11(any::<u32>()),
+        (pull, times) in (any::<Option<Duration>>(), prop::array::uniform3(any::<Duration>())),
         (nodelay, keepalive) in (any::<bool>(), any::<Option<Duration>>()),
         (codec, sequence, features) in ("\\PC{0,8}", any::<bool>(), 0..=Features::ALL.bits()),
     ) {
@@ -333,8 +340,9 @@ proptest! {
                 max_held: numbers[7],
                 max_queued: numbers[8],
                 max_sessions: numbers[9],
+                max_handshakes: numbers[10],
             },
-            timeouts: Timeouts { pull, dial, close },
+            timeouts: Timeouts { pull, dial: times[0], handshake: times[1], close: times[2] },
             tcp: TcpOptions { nodelay, keepalive },
             headers: HeaderOptions {
                 codec,

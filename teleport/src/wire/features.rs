@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// `features`): a peer that does not know it skips it. Anything that only this set allows is sent to a peer after it has
 /// announced so, and to no other. Bits that are not known are kept and mean nothing.
 ///
-/// In a file of settings it is a text: `"all"`, `"none"`, or names with commas between; `"parts"` is the only one so far.
+/// In a file of settings it is a text: `"all"`, `"none"`, or names with commas between: `"parts"`, `"farewell"`.
 ///
 /// # Examples
 ///
@@ -63,7 +63,7 @@ impl Features {
 }
 
 /// What each is called in settings.
-const NAMES: [(&str, Features); 1] = [("parts", Features::PARTS)];
+const NAMES: [(&str, Features); 2] = [("parts", Features::PARTS), ("farewell", Features::FAREWELL)];
 
 /// Fails where a bit is set that this version has no name for.
 impl Serialize for Features {
@@ -168,8 +168,8 @@ mod tests {
     #[test]
     fn an_unknown_name_is_told_with_the_known_ones() {
         for text in ["party", "parts,party"] {
-            let error =
-                "\"party\" is no feature; write \"all\", \"none\" or names with commas between: \"parts\"";
+            let error = "\"party\" is no feature; write \"all\", \"none\" or names with commas between: \"parts\", \
+                 \"farewell\"";
             assert_eq!(named(text), Err(error.into()));
         }
     }
