@@ -177,7 +177,8 @@ impl Dispatch {
         let settings = &self.shared.settings;
         // One that has said nothing may be about to pull for the first time. If it knows nothing of this, it drops it.
         let silent = self.style.is_none() && !self.replied;
-        if !self.is_heeded() && !(silent && settings.headers.features.contains(Features::FAREWELL)) {
+        let is_heeded = silent || self.shared.is_understood(Features::FAREWELL);
+        if !is_heeded || !settings.headers.features.contains(Features::FAREWELL) {
             return;
         }
         // An id of no pull, written as the other side writes its own; one that wrote none yet has none in flight.
