@@ -585,7 +585,9 @@ async fn where_one_of_a_pair_leaves_the_other_is_closed_and_nobody_else() {
     // The client leaves.
     let (_client, down, mut backend, up, _) = pairs.remove(0);
     down.abort();
-    assert!(backend.try_receive().await.is_none(), "the upstream is told");
+    // It has said nothing, so it may get the last word of one that closes.
+    let last = backend.try_receive().await;
+    assert!(last.is_none_or(|last| last.uri() == "teleport:farewell"), "the upstream is told");
     drop(backend);
     up.closed().await;
     // The upstream leaves while a call is under way: that is answered before the client is closed.
