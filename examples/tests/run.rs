@@ -163,7 +163,7 @@ fn gateway() {
             "shown: welcome, Ada",
             "1000 no such user",
             "404 Not Found: nothing takes the pull /nobody",
-            "502 Bad Gateway: /users/name, for the upstream users: it can't be reached; not sent",
+            "502 Bad Gateway: /users/name, for the upstream users: it can't be reached; it has not run",
         ],
     );
 }

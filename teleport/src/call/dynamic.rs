@@ -11,7 +11,7 @@ use super::sealed::{SealedPull, SealedPush};
 use crate::buffer;
 use crate::codec::{Codec, Encode, Json};
 use crate::error::{Delivery, Error, Result};
-use crate::session::{EncodedBody, PullFlight, PushFlight, Request, Session, Timeout, inflate};
+use crate::session::{EncodedBody, PullFlight, PushFlight, Request, Session, Timeout, check_uri, inflate};
 use crate::wire::SealedBody;
 
 impl Session {
@@ -77,9 +77,7 @@ impl<'a> Dynamic<'a> {
 }
 
 fn take_body(request: &Request<'_>, body: &mut Result<EncodedBody>) -> Result<EncodedBody> {
-    if !request.uri.starts_with('/') {
-        return Err(Error::config("a uri starts with a slash, as /account/balance"));
-    }
+    check_uri(request)?;
     std::mem::replace(body, Ok(None))
 }
 
@@ -181,7 +179,7 @@ impl<C> Pull<'_, C> {
 impl<'a, C: BeforeBody> Pull<'a, C> {
     /// Gives a body as it came from elsewhere, unopened, and asks for the reply unopened too.
     ///
-    /// The body goes out byte by byte, with the gzip level that it has; a uri need not be one that this side could read.
+    /// It goes out byte by byte, with the gzip level that it has.
     pub fn sealed(self, body: SealedBody) -> SealedPull<'a> {
         SealedPull::new(self.flight.session(), self.call.request, body)
     }
@@ -227,7 +225,7 @@ options!(Push);
 impl<'a, C: BeforeBody> Push<'a, C> {
     /// Gives a body as it came from elsewhere, unopened.
     ///
-    /// The body goes out byte by byte, with the gzip level that it has; a uri need not be one that this side could read.
+    /// It goes out byte by byte, with the gzip level that it has.
     pub fn sealed(self, body: SealedBody) -> SealedPush<'a> {
         SealedPush::new(self.flight.session(), self.call.request, body)
     }

@@ -224,7 +224,7 @@ impl Pairs {
 }
 
 fn nobody() -> Status {
-    Status::new(Code::BAD_GATEWAY, "Bad Gateway: the client of this session has left; not sent")
+    Status::new(Code::BAD_GATEWAY, "Bad Gateway: the client of this session has left; it has not run")
 }
 
 impl Forward for Pairs {

@@ -156,7 +156,7 @@ impl ReverseProxy {
             let hops = cx.query(name).and_then(|hops| hops.parse::<u32>().ok()).unwrap_or(0);
             if hops >= *most {
                 let text = format!(
-                    "Loop Detected: {} went through {hops} proxies, and {most} are allowed (`max_hops`); not sent",
+                    "Loop Detected: {} went through {hops} proxies, and {most} are allowed (`max_hops`); it has not run",
                     cx.uri()
                 );
                 return Err(Status::new(Code::LOOP_DETECTED, text));
@@ -244,12 +244,25 @@ fn router(forward: Arc<impl Forward>) -> Router {
     router
 }
 
+/// What begins with no slash is no path, and some of it means something between peers: it is not passed on.
+fn check(cx: &Context) -> Result<(), Status> {
+    if cx.uri().starts_with('/') {
+        return Ok(());
+    }
+    Err(Status::bad_request(format!(
+        "the uri {:?} does not start with a slash, and is not passed on",
+        cx.uri()
+    )))
+}
+
 async fn pull(forward: &impl Forward, cx: &Context, body: SealedBody) -> Result<SealedReply, Status> {
+    check(cx)?;
     let Hop { uri, way, to } = forward.hop(cx)?;
     way.pull(cx, &uri, body, to.session(cx)).await
 }
 
 async fn push(forward: &impl Forward, cx: &Context, body: SealedBody) -> Result<(), Status> {
+    check(cx)?;
     let Hop { uri, way, to } = forward.hop(cx)?;
     way.push(cx, &uri, body, to.session(cx)).await
 }

@@ -238,7 +238,8 @@ impl Target {
             None => false,
         };
         if same || session == *caller {
-            let text = format!("Loop Detected: the upstream of {} is the proxy itself; not sent", cx.uri());
+            let text =
+                format!("Loop Detected: the upstream of {} is the proxy itself; it has not run", cx.uri());
             return Err(Status::new(Code::LOOP_DETECTED, text).into());
         }
         Ok(session)

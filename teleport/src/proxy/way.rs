@@ -177,7 +177,7 @@ impl Way {
         let at = self.name.as_deref().or(peer);
         let at = at.map(|at| format!(" {at}")).unwrap_or_default();
         let far = match delivery {
-            Delivery::NotSent => "not sent",
+            Delivery::NotSent => "it has not run",
             Delivery::Unanswered => "sent, and may have run",
             Delivery::Answered => "answered, and may have run",
         };

@@ -99,6 +99,7 @@ impl<'a> Departure<'a> {
                     *self = Departure::Encoded { body, deadline };
                 }
                 Departure::Sealed(body) => {
+                    check_uri(request)?;
                     let body = std::mem::take(body).into_payload();
                     let deadline = request.timeout.deadline(session);
                     *self = Departure::Encoded { body, deadline };
@@ -338,6 +339,14 @@ impl<'a> PushFlight<'a> {
                 .with_peer(self.session.remote_addr())
         }))
     }
+}
+
+/// What is no path names no handler, and some of it means something between peers.
+pub(crate) fn check_uri(request: &Request<'_>) -> Result<()> {
+    if request.uri.starts_with('/') {
+        return Ok(());
+    }
+    Err(Error::config("a uri starts with a slash, as /account/balance"))
 }
 
 /// Undoes the gzip of a reply's body, where it has one.

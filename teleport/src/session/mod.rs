@@ -12,7 +12,7 @@ mod shared;
 mod wait;
 
 pub(crate) use farewell::{FAREWELL, NOT_TAKEN, Notice};
-pub(crate) use flight::{Encode, EncodedBody, PullFlight, PushFlight, Request, Timeout, inflate};
+pub(crate) use flight::{Encode, EncodedBody, PullFlight, PushFlight, Request, Timeout, check_uri, inflate};
 pub(crate) use handle::{Handle, IdRegistry};
 pub use handle::{Session, WeakSession};
 pub(crate) use ledger::Ledger;
