@@ -105,8 +105,8 @@ impl<'a> PullCore<'a> {
 
     /// Drives the pull to its reply, which is inflated. `body` counts on the first poll.
     fn poll(&mut self, cx: &mut Context<'_>, body: Result<EncodedBody>) -> Poll<Result<Packet>> {
-        let mut body = Some(body);
-        let mut polled = self.flight.poll(cx, &self.request, &mut || body.take().unwrap_or(Ok(None)));
+        let mut body = body;
+        let mut polled = self.flight.poll(cx, &self.request, &mut || std::mem::replace(&mut body, Ok(None)));
         if let Poll::Ready(Ok(packet)) = &mut polled {
             let most = self.flight.session().shared().settings.decode.max_inflated;
             if let Err(error) = inflate(packet, most) {
@@ -319,8 +319,8 @@ impl<'a> PushCore<'a> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, body: Result<EncodedBody>) -> Poll<Result<()>> {
-        let mut body = Some(body);
-        self.flight.poll(cx, &self.request, &mut || body.take().unwrap_or(Ok(None)))
+        let mut body = body;
+        self.flight.poll(cx, &self.request, &mut || std::mem::replace(&mut body, Ok(None)))
     }
 }
 

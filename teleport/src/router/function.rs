@@ -112,14 +112,19 @@ where
     H: Fn(Context, T) -> F + Send + Sync + 'static,
     F: Future<Output = Result<R, Status>> + Send + 'static,
 {
-    let make = |served: Arc<(fn(&Context) -> Result<T, Status>, H)>, cx: Context| async move {
-        let (bind, handler) = &*served;
-        match bind(&cx) {
-            Ok(value) => handler(cx, value).await,
+    let make = |bound: Arc<Bound<T, H>>, cx: Context| async move {
+        match (bound.bind)(&cx) {
+            Ok(value) => (bound.handler)(cx, value).await,
             Err(status) => Err(status),
         }
     };
-    Arc::new(Handler::new(slot::<_, _, _, R, W>(Arc::new((bind, handler)), make)))
+    Arc::new(Handler::new(slot::<_, _, _, R, W>(Arc::new(Bound { bind, handler }), make)))
+}
+
+/// A handler function, and how its argument is read.
+struct Bound<T, H> {
+    bind: fn(&Context) -> Result<T, Status>,
+    handler: H,
 }
 
 /// The value of a function over serde types.
