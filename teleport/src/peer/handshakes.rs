@@ -10,8 +10,9 @@ use tokio::time::timeout;
 use super::Inner;
 use crate::socket::{Address, Handshake};
 
-/// How long those under way may take when the listener ends: two ways around the world, and time to reckon.
-const LAST: Duration = Duration::from_secs(1);
+/// How long those under way may take when the listener ends, at the most: enough for a slow line, and who has said
+/// nothing by then has nothing to say.
+const LAST: Duration = Duration::from_secs(3);
 
 /// Handshakes, each in a task of its own, so that a slow one holds nobody back. They end
 /// with the listener.
@@ -65,8 +66,8 @@ impl Handshakes {
         self.begun.push_back((task, from));
     }
 
-    /// Lets those under way come to their end, so that who has just dialed gets a session and not a broken connection. Not
-    /// for long: who has said nothing yet is not waited for.
+    /// Lets those under way come to their end, so that who has just dialed gets a session and not a broken connection; only
+    /// for a while, as some never do.
     pub(super) async fn finish(mut self) {
         let all = async { while self.tasks.join_next().await.is_some() {} };
         // The others end with this.

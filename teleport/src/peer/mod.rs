@@ -91,6 +91,8 @@ struct Inner {
     listeners: Mutex<Vec<Listening>>,
     /// Ends the listeners' tasks.
     stop: CancellationToken,
+    /// They wait for nothing any more.
+    hurry: CancellationToken,
     /// Whoever uses the peer begins nothing any more.
     closing: AtomicBool,
     /// No listener does either.
@@ -290,6 +292,7 @@ impl Peer {
             ledger: Arc::default(),
             listeners: Mutex::default(),
             stop: CancellationToken::new(),
+            hurry: CancellationToken::new(),
             closing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             shutdown: Mutex::default(),
@@ -424,7 +427,7 @@ async fn accept(listener: Arc<Listener>, peer: Weak<Inner>, stop: CancellationTo
         }
     }
     #[cfg(feature = "tls")]
-    if peer.strong_count() > 0 {
-        handshakes.finish().await;
+    if let Some(hurry) = peer.upgrade().map(|peer| peer.hurry.clone()) {
+        hurry.run_until_cancelled(handshakes.finish()).await;
     }
 }

@@ -175,9 +175,17 @@ async fn shut_down(peer: Arc<Inner>, deadline: watch::Receiver<Instant>) -> Shut
     for farewell in farewells {
         let _ = farewell.await;
     }
-    for task in peer.stop_listening() {
-        // Until then the address is taken. An error means that it was stopped, as it should be.
-        let _ = task.await;
+    let listeners = peer.stop_listening();
+    let mut stopped = pin!(async {
+        for task in listeners {
+            // Until then the address is taken. An error means that it was stopped, as it should be.
+            let _ = task.await;
+        }
+    });
+    // Connections that were taken may still be about to open.
+    if !comes_before(stopped.as_mut(), passed(deadline.clone())).await {
+        peer.hurry.cancel();
+        stopped.await;
     }
     peer.closed.store(true, Ordering::SeqCst);
     let ledger = &peer.ledger;

@@ -162,6 +162,6 @@ async fn past_the_limit_the_oldest_handshake_is_given_up() {
         io::ErrorKind::WouldBlock,
         "one silent dialer does no harm"
     );
-    server.close().await;
+    server.shutdown().within(Duration::ZERO).await;
     assert_eq!(silent[4].read(&mut still).await.unwrap_or(0), 0, "handshakes end with the listener");
 }
