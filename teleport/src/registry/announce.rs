@@ -36,7 +36,8 @@ impl Peer {
     /// name of its trait, unless names are given with [`Announce::service`]. The lease is renewed three times before it
     /// would run out; where the registry has lost it, the instance is announced again.
     ///
-    /// [`Peer::close`] withdraws it before anything else, and a peer that is dropped is withdrawn as well.
+    /// [`Peer::shutdown`] and [`Peer::close`] withdraw it before anything else, and a peer that is dropped is withdrawn as
+    /// well.
     ///
     /// # Examples
     ///
@@ -75,7 +76,7 @@ impl Peer {
 ///
 /// A config error where there is no service to announce, or no address that others could dial; an error that
 /// [is unavailable](Error::is_unavailable) where the registry refused, or didn't answer within the time of the lease;
-/// nothing stays announced then. A closed error after [`Peer::close`].
+/// nothing stays announced then. A closed error after [`Peer::shutdown`].
 ///
 /// # Cancel safety
 ///

@@ -50,7 +50,7 @@
 //! # What happens when
 //!
 //! - *An instance is announced:* every balancer of its service dials it, and calls it from then on.
-//! - *It closes in good order* ([`Peer::close`]): it is withdrawn first, so that balancers turn away; then its sessions
+//! - *It shuts down* ([`Peer::shutdown`]): it is withdrawn first, so that balancers turn away; then its sessions
 //!   drain. No call is lost.
 //! - *Its process dies:* its connections end, and balancers turn away at once. They dial it again, are refused, and try
 //!   again after a pause that grows. When its lease runs out they forget it.

@@ -123,6 +123,29 @@ async fn a_call_that_was_not_sent_goes_elsewhere_and_one_that_may_have_run_does_
     assert_eq!([0, 1].map(|n| clerks[n].waits.load(Ordering::SeqCst)), [1, 0], "it was not sent again");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_is_lost_when_an_instance_shuts_down_without_a_word_to_the_registry() {
+    let (registry, servers, clerks, _notes) = two().await;
+    let balancer = Balancer::builder(&client(), registry, "who").policy(First).build().unwrap();
+    ready(&balancer, 2).await;
+    let desk = DeskClient::new(&balancer);
+    // Until this one is cut off, the first server refuses what comes, and says that it did not run.
+    let last = tokio::spawn({
+        let desk = desk.clone();
+        async move { desk.wait("x").await }
+    });
+    clerks[0].begun.notified().await;
+    let [a, _b] = servers;
+    let closing = tokio::spawn(async move { a.shutdown().within(Duration::from_millis(300)).await });
+    let mut by = [0, 0];
+    while !closing.is_finished() {
+        by[usize::from(desk.who().await.unwrap() == "b")] += 1;
+    }
+    assert!(by[1] > 0, "{by:?}");
+    assert_eq!(desk.who().await.unwrap(), "b");
+    assert_eq!(last.await.unwrap().unwrap_err().delivery(), Some(Delivery::Unanswered));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_wait_for_an_instance_counts_against_the_call() {
     let balancer = Balancer::builder(&client(), StaticRegistry::new(), "who")
