@@ -3,10 +3,13 @@
 //!
 //! Where it fails, something on the way of a call began to allocate; on which side, the program `allocs` says.
 
+mod plugins;
+
 use std::alloc::System;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use plugins::Plugins;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use teleport::{Connection, Peer, ReverseProxy, Session};
 use teleport_benches::payload::Echo;
@@ -68,22 +71,32 @@ fn a_call_on_a_warm_session_allocates_only_what_its_types_need() {
         for (call, in_flight, allowed) in
             [(Call::Add, 1, 0), (Call::Add, 100, 0), (Call::Echo, 1, 4), (Call::Echo, 100, 4)]
         {
-            let (counted, allowed) = (count(way, call, in_flight), allowed + more);
-            assert!(
-                counted <= allowed * CALLS + SLACK,
-                "{CALLS} calls of {call:?} over {way:?}, {in_flight} in flight, made {counted} allocations on all sides \
-                 together; {allowed} for each call are allowed"
-            );
+            check(way, call, in_flight, Plugins::None, allowed + more);
+        }
+    }
+    for plugins in [Plugins::Idle, Plugins::Ready, Plugins::MayWait] {
+        for in_flight in [1, 100] {
+            check(Way::Tcp, Call::Add, in_flight, plugins, plugins.allowed());
         }
     }
 }
 
+fn check(way: Way, call: Call, in_flight: u64, plugins: Plugins, allowed: u64) {
+    let counted = count(way, call, in_flight, plugins);
+    assert!(
+        counted <= allowed * CALLS + SLACK,
+        "{CALLS} calls of {call:?} over {way:?}, {in_flight} in flight, plugins: {plugins:?}, made {counted} allocations \
+         on all sides together; {allowed} for each call are allowed"
+    );
+}
+
 /// Allocations of the counted calls, both sides together.
-fn count(way: Way, call: Call, in_flight: u64) -> u64 {
+fn count(way: Way, call: Call, in_flight: u64, plugins: Plugins) -> u64 {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let server = Peer::builder().service(CountedServer::new(Own)).unwrap().build().unwrap();
-        let client = Peer::builder().build().unwrap();
+        let server =
+            plugins.attach(Peer::builder()).service(CountedServer::new(Own)).unwrap().build().unwrap();
+        let client = plugins.attach(Peer::builder()).build().unwrap();
         let gateway;
         let session: Session = match way {
             Way::Tcp => {

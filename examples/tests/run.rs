@@ -132,6 +132,24 @@ fn own_codec() {
 }
 
 #[test]
+fn plugins() {
+    prints(
+        env!("CARGO_BIN_EXE_plugins"),
+        &[
+            "  Ada /hello: 200 OK",
+            "hello Ada",
+            "  Ada /engine/start: 200 OK",
+            "it computes",
+            "  Eve /hello: 200 OK",
+            "hello Eve",
+            "  Eve /engine/start: 401 not for you",
+            "status 401 not for you (/engine/start at tcp://127.0.0.1:PORT)",
+            "\"\" is not let in: the plugin greeting refused it: 401 who are you? (tcp://127.0.0.1:PORT)",
+        ],
+    );
+}
+
+#[test]
 fn unknown() {
     prints(
         env!("CARGO_BIN_EXE_unknown"),

@@ -1,13 +1,23 @@
-//! What a handler knows of the packet it handles.
+//! What a handler knows of the packet it handles, and what it answers with.
+
+mod answer;
+mod body;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
 
 use crate::buffer;
 use crate::codec::{AnyError, DecodeAny, Input, Scratch, decode_untyped};
+use crate::extensions::Extensions;
 use crate::session::Session;
 use crate::status::{Code, Status};
-use crate::wire::{Header, Packet, PacketId, RawBody, SealedBody, Uri};
+use crate::wire::{Header, Packet, PacketId, PacketRef, RawBody, SealedBody, Uri};
+
+pub(crate) use answer::{Answer, log_refused, write_answer, write_status};
+pub use body::ReplyBody;
 
 /// One inbound pull or push: its header and body, and the session that it came over.
 ///
@@ -36,6 +46,17 @@ pub struct Context {
     session: Session,
     packet: Packet,
     scratch: Scratch,
+    call: OnceLock<Arc<CallState>>,
+}
+
+/// What is known of a call beyond its packet: made where plugins look at it, or when it is first asked for.
+#[derive(Default)]
+pub(crate) struct CallState {
+    extensions: Extensions,
+    /// The uri as it came, and the one that a plugin has put in its place.
+    came_as: OnceLock<Box<str>>,
+    goes_as: Mutex<Option<Box<str>>>,
+    route: OnceLock<Arc<str>>,
 }
 
 impl Context {
@@ -61,6 +82,37 @@ impl Context {
     #[must_use]
     pub fn uri(&self) -> &str {
         self.packet.uri()
+    }
+
+    /// The uri as the caller wrote it, where a plugin has put another in its place.
+    #[must_use]
+    pub fn original_uri(&self) -> &str {
+        let came_as = self.call.get().and_then(|call| call.came_as.get());
+        came_as.map_or(self.packet.uri(), |uri| uri)
+    }
+
+    /// Puts another uri in place of the one that came; for plugins, whose hook after the header runs before the handler
+    /// is looked for. The reply goes out under the original one.
+    pub fn set_uri(&mut self, uri: &str) {
+        let call = self.call.get_or_init(Arc::default);
+        call.came_as.get_or_init(|| self.packet.uri().into());
+        *call.goes_as.lock() = Some(uri.into());
+        self.packet.set_uri(uri);
+    }
+
+    /// Name of the handler that takes the packet, such as `Arith::mul`, where plugins look at the call and the handler
+    /// has been found; handlers for unknown uris have one too.
+    #[must_use]
+    pub fn route(&self) -> Option<&str> {
+        Some(&**self.call.get()?.route.get()?)
+    }
+
+    /// Values that belong to this call: plugins put them in, the handler and later hooks read them.
+    ///
+    /// Where a plugin looks at the call, all clones of the context share them; else those made after the first use.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.call.get_or_init(Arc::default).extensions
     }
 
     /// The path of the uri, unescaped.
@@ -112,6 +164,12 @@ impl Context {
         self.packet.body().payload()
     }
 
+    /// Puts another body in place of the one that came, by the id of its codec; for plugins. Before the body is read it is
+    /// as it travels, compressed where [`gzip`](Self::gzip) says so.
+    pub fn set_body(&mut self, codec: u8, payload: &[u8]) {
+        self.packet.set_body(codec, payload);
+    }
+
     /// The body as it came: codec id included.
     #[must_use]
     pub fn raw_body(&self) -> RawBody<'_> {
@@ -145,7 +203,49 @@ impl Context {
     }
 
     pub(crate) fn new(session: Session, packet: Packet) -> Self {
-        Context { session, packet, scratch: Scratch::default() }
+        Context { session, packet, scratch: Scratch::default(), call: OnceLock::new() }
+    }
+
+    /// The context of a call that plugins look at.
+    pub(crate) fn with_call(session: Session, packet: Packet, call: Arc<CallState>) -> Self {
+        Context { session, packet, scratch: Scratch::default(), call: call.into() }
+    }
+
+    /// The context of a call of which there is, or is left, only the header, as it came.
+    pub(crate) fn of_header(
+        session: Session,
+        header: &Header<'_>,
+        header_codec: u8,
+        call: Arc<CallState>,
+    ) -> Self {
+        let packet = PacketRef { header: header.clone(), header_codec, body: RawBody::new(&[]) };
+        let mut packet = Packet::copy_from(&packet, buffer::take());
+        if let Some(uri) = &*call.goes_as.lock() {
+            packet.set_uri(uri);
+        }
+        Context::with_call(session, packet, call)
+    }
+
+    /// The header with the uri as it came: that of its reply.
+    pub(crate) fn original_header(&self) -> Header<'_> {
+        Header { uri: self.original_uri().into(), ..self.packet.header() }
+    }
+
+    pub(crate) fn set_route(&self, name: &Arc<str>) {
+        let _ = self.call.get_or_init(Arc::default).route.set(name.clone());
+    }
+
+    pub(crate) fn call(&self) -> Arc<CallState> {
+        self.call.get_or_init(Arc::default).clone()
+    }
+
+    /// Bytes of the packet.
+    pub(crate) fn len(&self) -> usize {
+        self.packet.len()
+    }
+
+    pub(crate) fn packet_mut(&mut self) -> &mut Packet {
+        &mut self.packet
     }
 
     /// Takes the body out, which is no longer seen here then.

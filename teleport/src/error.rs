@@ -45,6 +45,8 @@ struct Inner {
 pub(crate) enum Kind {
     /// The other side answered with a status other than OK.
     Status(Status),
+    /// A plugin of this side refused it.
+    Refused(Refusal),
     /// No reply within the time given.
     Timeout(Duration),
     /// A bound on what is in flight held the call back until its time was up.
@@ -79,6 +81,20 @@ pub(crate) struct Closed {
     pub(crate) reason: Cow<'static, str>,
 }
 
+/// What a plugin refused with.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    /// The plugin's name.
+    pub(crate) plugin: Box<str>,
+    pub(crate) status: Status,
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Error::new(Kind::Refused(refusal))
+    }
+}
+
 /// Who began what ended in an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -108,11 +124,12 @@ pub enum Delivery {
 }
 
 impl Error {
-    /// The status that the other side answered with, where that is the error.
+    /// The status that the other side answered with, or that a plugin of this side refused with, where that is the error.
     #[must_use]
     pub fn status(&self) -> Option<&Status> {
         match &self.0.kind {
             Kind::Status(status) => Some(status),
+            Kind::Refused(refusal) => Some(&refusal.status),
             _ => None,
         }
     }
@@ -127,6 +144,12 @@ impl Error {
     #[must_use]
     pub fn is_status(&self) -> bool {
         matches!(self.0.kind, Kind::Status(_))
+    }
+
+    /// Whether a plugin of this side refused it; the text names the plugin.
+    #[must_use]
+    pub fn is_plugin(&self) -> bool {
+        matches!(self.0.kind, Kind::Refused(_))
     }
 
     /// Whether no reply, or no connection, came within the time given.
@@ -213,7 +236,7 @@ impl Error {
         match &self.0.kind {
             Kind::Status(_) | Kind::Decode(_) => Initiator::Remote,
             Kind::Closed(closed) => closed.initiator,
-            Kind::Encode(_) | Kind::Config(_) | Kind::Conflict(_) => Initiator::User,
+            Kind::Refused(_) | Kind::Encode(_) | Kind::Config(_) | Kind::Conflict(_) => Initiator::User,
             Kind::Timeout(_)
             | Kind::NoRoom { .. }
             | Kind::Limit(_)
@@ -258,6 +281,10 @@ impl Error {
 
     pub(crate) fn closed_by_user(reason: &'static str) -> Self {
         Self::new(Kind::Closed(Closed { initiator: Initiator::User, reason: reason.into() }))
+    }
+
+    pub(crate) fn closed(closed: Closed) -> Self {
+        Self::new(Kind::Closed(closed))
     }
 
     pub(crate) fn config(text: impl Into<Cow<'static, str>>) -> Self {
@@ -308,6 +335,9 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Kind::Status(status) => write!(f, "status {status}"),
+            Kind::Refused(Refusal { plugin, status }) => {
+                write!(f, "the plugin {plugin} refused it: {status}")
+            }
             Kind::Timeout(after) => write!(f, "no answer within {after:?}"),
             Kind::Closed(closed) => write!(f, "closed: {}", closed.reason),
             Kind::NoRoom { after, pulls, bytes } => write!(
@@ -364,7 +394,7 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.0.kind {
-            Kind::Status(status) => Some(status),
+            Kind::Status(status) | Kind::Refused(Refusal { status, .. }) => Some(status),
             Kind::Wire(error) => Some(error),
             Kind::Io(error, _) => Some(error),
             _ => None,
@@ -395,7 +425,7 @@ impl From<AnyError> for Error {
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let code = match error.0.kind {
-            Kind::Status(status) => return status,
+            Kind::Status(status) | Kind::Refused(Refusal { status, .. }) => return status,
             Kind::Timeout(_) | Kind::NoRoom { .. } => Code::GATEWAY_TIMEOUT,
             Kind::Closed(_) | Kind::Io(..) | Kind::Tls(_) | Kind::Decode(_) => Code::BAD_GATEWAY,
             Kind::Unavailable(_) => Code::UNAVAILABLE,

@@ -39,6 +39,7 @@
 //! | call without a trait | [`Session::pull`], [`Session::push`], [`Reply`] |
 //! | handle without a trait, group, catch unknown uris | [`Router`], [`ReplyBody`] |
 //! | see the packet in a handler, and call back | [`Context`] |
+//! | do something with every session, call and reply | [`plugin`], [`Extensions`] |
 //! | reach many sessions | [`SessionHub`] |
 //! | shut down, at a signal or by a call | [`Peer::until_signal`], [`Shutdown`] |
 //! | restart without losing a call | `Restart`, on Unix |
@@ -57,8 +58,10 @@ mod call;
 mod codec;
 mod context;
 mod error;
+mod extensions;
 mod method;
 mod peer;
+pub mod plugin;
 mod proxy;
 pub mod registry;
 mod router;
@@ -80,14 +83,17 @@ pub use codec::{
     AnyError, Bincode, Codec, CodecError, CodecList, Decode, DecodeAny, DecodeLimits, Encode, EncodeAny,
     Input, Json, Plain, Protobuf, Scratch,
 };
-pub use context::Context;
+pub use context::{Context, ReplyBody};
 pub use error::{Delivery, Error, Initiator, Result};
+pub use extensions::Extensions;
 pub use method::Accepts;
 pub use peer::{Broadcast, Dial, Peer, PeerBuilder, SessionHub, Shutdown, ShutdownReport, UntilSignal};
 #[cfg(unix)]
 pub use peer::{Restart, Successor};
+#[doc(inline)]
+pub use plugin::Plugin;
 pub use proxy::{Clients, ReverseProxy, Upstream};
-pub use router::{Group, ReplyBody, Router, Routes, Service};
+pub use router::{Group, Plugged, Router, Routes, Service};
 pub use session::{CutCall, Direction, Limits, Session, Timeouts, WeakSession};
 pub use settings::{HeaderOptions, Settings};
 pub use socket::{Address, Connection, Endpoint, TcpOptions};

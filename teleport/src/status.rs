@@ -179,6 +179,11 @@ impl Status {
         Self::new(Code::NOT_FOUND, text)
     }
 
+    /// 424 with this text: what a plugin refuses with.
+    pub fn failed_plugin(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::FAILED_PLUGIN, text)
+    }
+
     /// 500 with this text.
     pub fn internal(text: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::INTERNAL, text)

@@ -7,7 +7,7 @@ use syn::visit::Visit;
 
 /// From the ground up; modules of one line stand on the same floor and do not name each other.
 const FLOORS: &[&[&str]] = &[
-    &["status", "buffer", "units"],
+    &["status", "buffer", "units", "extensions"],
     &["wire"],
     &["codec"],
     &["method"],
@@ -16,6 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["session"],
     &["call"],
     &["context"],
+    &["plugin"],
     &["router"],
     &["settings"],
     &["peer"],

@@ -5,6 +5,7 @@ mod dynamic;
 mod layers;
 mod parts;
 mod peer;
+mod plugins;
 mod pressure;
 mod proxy;
 mod raw;

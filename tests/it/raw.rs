@@ -358,6 +358,28 @@ impl std::io::Write for Lines {
 }
 
 #[tokio::test]
+async fn a_push_whose_handler_waits_is_not_told_as_refused() {
+    let (lines, _guard) = log();
+    let (done, mut pushes) = tokio::sync::mpsc::unbounded_channel();
+    let peer = Peer::builder()
+        .push("/later", move |_, n: u8| {
+            let done = done.clone();
+            async move {
+                tokio::task::yield_now().await;
+                done.send(n).unwrap();
+            }
+        })
+        .unwrap()
+        .build()
+        .unwrap();
+    let (mut raw, _session) = RawPeer::connect(&peer).await;
+    raw.send_packet(&Header::new(PacketId::Sequence(1), Kind::PUSH, "/later"), json("1")).await;
+    assert_eq!(pushes.recv().await.unwrap(), 1);
+    let text = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+    assert!(!text.contains("refused"), "{text}");
+}
+
+#[tokio::test]
 async fn a_push_that_nobody_takes_is_in_the_log_and_a_flood_does_not_fill_it() {
     let (lines, _guard) = log();
     let (mut raw, _session) = RawPeer::connect(&desk()).await;

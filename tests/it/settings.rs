@@ -75,6 +75,7 @@ max_handshakes = 512
 pull = "30s"
 dial = "10s"
 handshake = "10s"
+accept = "10s"
 close = "5s"
 
 [tcp]

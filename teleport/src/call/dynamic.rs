@@ -10,8 +10,8 @@ use super::reply::Reply;
 use super::sealed::{SealedPull, SealedPush};
 use crate::buffer;
 use crate::codec::{Codec, Encode, Json};
-use crate::error::{Delivery, Error, Result};
-use crate::session::{EncodedBody, PullFlight, PushFlight, Request, Session, Timeout, check_uri, inflate};
+use crate::error::Result;
+use crate::session::{EncodedBody, PullFlight, PushFlight, Request, Session, Timeout, check_uri};
 use crate::wire::SealedBody;
 
 impl Session {
@@ -192,15 +192,9 @@ impl<C> Future for Pull<'_, C> {
         let this = self.get_mut();
         let Dynamic { request, body } = &mut this.call;
         let request = &*request;
-        let mut packet = ready!(this.flight.poll(cx, request, &mut || take_body(request, body)))?;
+        let packet = ready!(this.flight.poll(cx, request, &mut || take_body(request, body)))?;
         let session = this.flight.session();
         let limits = &session.shared().settings.decode;
-        if let Err(error) = inflate(&mut packet, limits.max_inflated) {
-            return Poll::Ready(Err(Error::decode(&error)
-                .with_delivery(Delivery::Answered)
-                .with_uri(&request.uri)
-                .with_peer(session.remote_addr())));
-        }
         Poll::Ready(Ok(Reply::new(
             packet,
             limits.clone(),

@@ -18,7 +18,7 @@ use crate::buffer;
 use crate::codec::{Codec, CodecError, CodecList, DecodeAny, Encode, EncodeAny, Input, Scratch};
 use crate::error::{Delivery, Error, Result};
 use crate::method::{Accepts, Method, MethodSpec};
-use crate::session::{EncodedBody, Request, Session, Timeout, inflate};
+use crate::session::{EncodedBody, Request, Session, Timeout};
 use crate::wire::Packet;
 
 /// What a generated client holds: where its calls go, and the prefix of the router group that its service stands in.
@@ -106,14 +106,7 @@ impl<'a> PullCore<'a> {
     /// Drives the pull to its reply, which is inflated. `body` counts on the first poll.
     fn poll(&mut self, cx: &mut Context<'_>, body: Result<EncodedBody>) -> Poll<Result<Packet>> {
         let mut body = body;
-        let mut polled = self.flight.poll(cx, &self.request, &mut || std::mem::replace(&mut body, Ok(None)));
-        if let Poll::Ready(Ok(packet)) = &mut polled {
-            let most = self.flight.session().shared().settings.decode.max_inflated;
-            if let Err(error) = inflate(packet, most) {
-                polled = Poll::Ready(Err(self.undecodable(&error)));
-            }
-        }
-        polled
+        self.flight.poll(cx, &self.request, &mut || std::mem::replace(&mut body, Ok(None)))
     }
 
     fn input<'de>(&'de self, packet: &'de Packet, scratch: &'de Scratch) -> Input<'de> {

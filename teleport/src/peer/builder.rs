@@ -10,9 +10,10 @@ use serde::de::DeserializeOwned;
 use super::Peer;
 use crate::call::SealedReply;
 use crate::codec::{DecodeAny, EncodeAny};
-use crate::context::Context;
+use crate::context::{Context, ReplyBody};
 use crate::error::{Error, Result};
-use crate::router::{ReplyBody, Router, Service};
+use crate::plugin::{Plugin, Plugins};
+use crate::router::{Router, Service};
 use crate::session::{Headers, Limits, Settings as SessionSettings, Timeouts};
 use crate::settings::Settings;
 use crate::socket::{TcpOptions, Transport};
@@ -41,6 +42,7 @@ use crate::wire::{Features, HeaderCodec, HeaderCodecs, IdFormat, SealedBody};
 #[must_use]
 pub struct PeerBuilder {
     router: Router,
+    plugins: Plugins,
     settings: Settings,
     header_codecs: HeaderCodecs,
     /// Of the codec that was chosen since the settings were given.
@@ -176,6 +178,13 @@ impl PeerBuilder {
         Ok(self)
     }
 
+    /// Attaches a plugin: it sees all sessions of the peer and all that goes over them, after the plugins that were attached
+    /// before it; see [`plugin`](crate::plugin).
+    pub fn plugin(mut self, plugin: impl Plugin) -> Self {
+        self.plugins.push(plugin);
+        self
+    }
+
     /// All settings at once, as they come from a file or the environment; see [`Settings`]. What was set before is replaced,
     /// what is set after replaces: call the methods below for what the program decides itself.
     pub fn settings(mut self, settings: Settings) -> Self {
@@ -244,11 +253,12 @@ impl PeerBuilder {
     ///
     /// # Errors
     ///
-    /// A config error that names each setting which can't be used; see [`Settings::validate`]. For TLS also an I/O error
-    /// that names the file.
-    pub fn build(self) -> Result<Peer> {
+    /// A config error that names each setting which can't be used; see [`Settings::validate`]; or the plugin that refuses a
+    /// route. For TLS also an I/O error that names the file.
+    pub fn build(mut self) -> Result<Peer> {
         self.settings.validate()?;
         let codec = self.header_codec_id()?;
+        self.router.finish(&self.plugins)?;
         let Settings { limits, timeouts, tcp, headers } = self.settings;
         let headers = Headers {
             codec,

@@ -5,8 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Peer;
 use crate::error::{Error, Kind, Result};
+use crate::plugin::Side;
 use crate::session::Session;
 use crate::socket::{self, Endpoint};
 
@@ -16,7 +19,7 @@ use crate::socket::{self, Endpoint};
 ///
 /// A config error where the address can't be read, an I/O error where nobody listens there, a TLS error where the two
 /// do not come to terms, a timeout, a conflict where the id is taken, a limit error where the peer has as many sessions as
-/// it may.
+/// it may, an error of the plugin that refuses the session ([`Error::is_plugin`]).
 ///
 /// # Cancel safety
 ///
@@ -42,7 +45,7 @@ impl<'a> Dial<'a> {
         self
     }
 
-    /// How long to wait for the connection; the default is [`Timeouts::dial`](crate::Timeouts::dial).
+    /// How long to wait for an open session, the hooks of plugins included; the default is [`Timeouts::dial`](crate::Timeouts::dial).
     pub fn timeout(mut self, after: Duration) -> Self {
         self.timeout = Some(after);
         self
@@ -61,11 +64,13 @@ impl<'a> Dial<'a> {
         inner.check_open()?;
         let endpoint: Endpoint = self.address.parse()?;
         let after = self.timeout.unwrap_or(inner.settings.timeouts.dial);
+        let started = Instant::now();
         let connecting = socket::connect(&endpoint, &inner.transport, self.server_name.as_deref());
         let connection = tokio::time::timeout(after, connecting)
             .await
             .map_err(|_| Error::new(Kind::Timeout(after)).with_peer(&endpoint))??;
-        inner.open(connection, self.id)
+        let begun = inner.begin(connection, self.id, Side::Dialed)?;
+        begun.welcome(after.saturating_sub(started.elapsed())).await
     }
 }
 

@@ -38,7 +38,14 @@ pub struct SessionHub {
 #[derive(Default)]
 pub(super) struct Sessions {
     // Keys may come from a login of the other side: seeded at random.
-    by_id: Mutex<HashMap<Arc<str>, Session, foldhash::fast::RandomState>>,
+    entered: Mutex<Entered>,
+}
+
+#[derive(Default)]
+struct Entered {
+    by_id: HashMap<Arc<str>, Session, foldhash::fast::RandomState>,
+    /// How many of them plugins have not let in: they count, and nobody sees them.
+    early: usize,
 }
 
 /// What a broadcast came to.
@@ -67,19 +74,21 @@ impl SessionHub {
     /// The session of this id.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<Session> {
-        self.sessions.by_id.lock().get(id).cloned()
+        self.sessions.entered.lock().by_id.get(id).filter(|session| !session.shared().is_early()).cloned()
     }
 
     /// All sessions, in no order.
     #[must_use]
     pub fn all(&self) -> Vec<Session> {
-        self.sessions.by_id.lock().values().cloned().collect()
+        let entered = self.sessions.entered.lock();
+        entered.by_id.values().filter(|session| !session.shared().is_early()).cloned().collect()
     }
 
     /// How many sessions there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.sessions.by_id.lock().len()
+        let entered = self.sessions.entered.lock();
+        entered.by_id.len() - entered.early
     }
 
     /// Whether there are none.
@@ -136,7 +145,8 @@ impl SessionHub {
     /// Enters a session under the id that it has.
     pub(super) fn insert(&self, session: &Session, most: u32) -> Result<()> {
         let id = session.id();
-        let mut sessions = self.sessions.by_id.lock();
+        let mut entered = self.sessions.entered.lock();
+        let Entered { by_id: sessions, early } = &mut *entered;
         if sessions.len() >= most as usize {
             return Err(Error::limit(format!(
                 "the peer has {most} sessions already (setting `limits.max_sessions`)"
@@ -146,8 +156,23 @@ impl SessionHub {
             Some(other) => Err(taken(&id, other)),
             None => {
                 sessions.insert(id, session.clone());
+                *early += usize::from(session.shared().is_early());
                 Ok(())
             }
+        }
+    }
+}
+
+impl Sessions {
+    /// Plugins let a session in: from now on it is seen.
+    pub(super) fn let_in(&self, session: &Session) {
+        let mut entered = self.entered.lock();
+        let is_entered = entered.by_id.get(&session.id()).is_some_and(|entered| entered == session);
+        if let Some(early) = &session.shared().early
+            && early.outcome().is_none()
+        {
+            entered.early -= usize::from(is_entered);
+            early.settle(Ok(()));
         }
     }
 }
@@ -156,20 +181,24 @@ impl IdRegistry for Sessions {
     fn remove(&self, session: &Session) {
         // Read before the lock is taken: a renaming holds the id and then asks for the lock.
         let id = session.id();
-        let mut sessions = self.by_id.lock();
+        let mut entered = self.entered.lock();
+        let sessions = &mut entered.by_id;
         let key = match sessions.get(&id) {
             Some(entered) if *entered == *session => Some(id),
             // It was renamed just now, or never was entered.
             _ => sessions.iter().find(|(_, entered)| *entered == session).map(|(key, _)| key.clone()),
         };
         let removed = key.and_then(|key| sessions.remove(&key));
-        drop(sessions);
+        if removed.is_some() && session.shared().is_early() {
+            entered.early -= 1;
+        }
+        drop(entered);
         // Dropped without the lock: it may be the last handle.
         drop(removed);
     }
 
     fn rename(&self, session: &Session, old: &str, new: &Arc<str>) -> Result<()> {
-        let mut sessions = self.by_id.lock();
+        let sessions = &mut self.entered.lock().by_id;
         if old == &**new {
             return Ok(());
         }
@@ -194,6 +223,6 @@ fn taken(id: &str, other: &Session) -> Error {
 
 impl fmt::Debug for SessionHub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.sessions.by_id.lock().keys()).finish()
+        f.debug_set().entries(self.sessions.entered.lock().by_id.keys()).finish()
     }
 }

@@ -1,12 +1,18 @@
 //! What happens with each packet that arrives.
 
+mod early;
+mod hooked;
+
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
+use hooked::Seen;
+
 use crate::buffer;
-use crate::router::{Inbound, Router, Started, write_status};
+use crate::context::{Context, write_status};
+use crate::router::{self, Inbound, Router, Started, not_found};
 use crate::session::{Ended, FAREWELL, Handle, NOT_TAKEN, Notice, Session, Shared};
 use crate::socket::{Arrival, Flow, Output};
 use crate::status::{Code, Status};
@@ -43,6 +49,8 @@ pub(super) struct Dispatch {
     replies: Vec<(u64, Ended)>,
     /// What the other side, which closes, told in this read.
     notice: Option<Notice>,
+    /// What it said why, beyond that it closes.
+    reason: Option<String>,
     reading: bool,
     /// How the other side writes ids and headers, once it has begun something.
     style: Option<(IdFormat, u8)>,
@@ -57,17 +65,33 @@ pub(super) struct Dispatch {
     full: bool,
     /// Packets that were dropped because their type is unknown.
     dropped: u64,
+    /// Something came in this read.
+    arrived: bool,
+    /// Which packets plugins look at.
+    seen: Seen,
+    /// The session is not open yet: pulls and pushes wait for that.
+    early: bool,
+    /// The session will not be opened: they are answered with the reason.
+    refused: bool,
+    /// How many of the packets in line came before the session was open.
+    came_early: usize,
 }
 
 impl Dispatch {
     pub(super) fn new(shared: Arc<Shared>, handle: Weak<Handle>, router: Arc<Router>) -> Self {
         Dispatch {
+            arrived: false,
+            seen: Seen::new(&router),
+            early: shared.early.is_some(),
+            refused: false,
+            came_early: 0,
             shared,
             handle,
             router,
             session: None,
             replies: Vec::new(),
             notice: None,
+            reason: None,
             reading: true,
             style: None,
             replied: false,
@@ -85,12 +109,15 @@ impl Dispatch {
             return true;
         }
         let most = self.most();
+        let is_early_full = self.is_early_full();
         let mut machine = self.shared.machine();
-        out.owed() + machine.owed() > 2 * most || (self.parked_bytes > most && machine.stop_reader())
+        out.owed() + machine.owed() > 2 * most
+            || ((self.parked_bytes > most || is_early_full) && machine.stop_reader())
     }
 
     /// Hands on what waited, as far as there is room for it now; whether there was any.
     pub(super) fn resume(&mut self, out: &mut Output) -> bool {
+        self.settle_early(out);
         if self.parked.is_empty() {
             return false;
         }
@@ -101,6 +128,7 @@ impl Dispatch {
             self.parked_bytes -= PARKED + packet.len();
             let (header, header_codec) = (packet.header().into_owned(), packet.header_codec());
             self.start(&header, header_codec, out, || packet);
+            self.came_early = self.came_early.saturating_sub(1);
             any = true;
         }
         self.session = None;
@@ -134,6 +162,9 @@ impl Dispatch {
     /// there were.
     pub(super) fn end(&mut self) -> usize {
         self.session = None;
+        if std::mem::take(&mut self.arrived) {
+            self.shared.note_read();
+        }
         let (mut replies, mut callers) = (std::mem::take(&mut self.replies), CALLERS.take());
         if !replies.is_empty() {
             self.replied = true;
@@ -146,14 +177,18 @@ impl Dispatch {
         REPLIES.set(replies);
         CALLERS.set(callers);
         if let Some(notice) = self.notice.take() {
-            self.heed(notice);
+            let reason = self.reason.take();
+            self.heed(notice, reason);
         }
         count
     }
 
     /// Does what follows from the other side's notice, once the replies that came before it have reached their callers.
-    fn heed(&self, notice: Notice) {
-        let closed = Notice::closed();
+    fn heed(&self, notice: Notice, reason: Option<String>) {
+        let mut closed = Notice::closed();
+        if let Some(reason) = reason {
+            closed.reason = format!("the other side refused the session: {reason}").into();
+        }
         match notice {
             Notice::NotTaken => self.shared.hold(closed),
             Notice::Farewell => {
@@ -188,7 +223,8 @@ impl Dispatch {
             None => (PacketId::Sequence(0), settings.headers.codec),
         };
         let code = Code::UNAVAILABLE.number();
-        let header = Header { code, status: CLOSING.into(), ..Header::new(id, Kind::REPLY, FAREWELL) };
+        let status = self.farewell();
+        let header = Header { code, status: status.into(), ..Header::new(id, Kind::REPLY, FAREWELL) };
         let written =
             wire::write(out.tail(), &settings.headers.codecs, codec, &header, Body::None, &settings.wire);
         if let Err(error) = written {
@@ -202,9 +238,14 @@ impl Dispatch {
     ///
     /// A header that can't be read: what kind of packet it was, and who waits for an answer to it, is not known.
     pub(super) fn handle(&mut self, arrival: Arrival<'_>, out: &mut Output) -> Result<Flow, WireError> {
+        self.arrived = true;
+        if self.seen.arrivals && !self.is_let_in(&arrival) {
+            return Ok(Flow::Continue);
+        }
         match arrival {
             Arrival::Borrowed(bytes, parts) => {
-                if parts.header_codec == ProtobufHeader::ID
+                if !self.seen.replies
+                    && parts.header_codec == ProtobufHeader::ID
                     && let Some(head) = SuccessHead::read(&bytes[parts.header.clone()])
                 {
                     let body = &bytes[parts.body];
@@ -236,7 +277,7 @@ impl Dispatch {
                 self.oversized(&header, header_codec, body, out);
             }
         }
-        let congested = !self.parked.is_empty() || out.owed() > self.most();
+        let congested = self.early || !self.parked.is_empty() || out.owed() > self.most();
         Ok(if congested && self.is_stopped(out) { Flow::Pause } else { Flow::Continue })
     }
 
@@ -269,6 +310,9 @@ impl Dispatch {
         if self.style.is_none() {
             self.style = Some((header.id.format(), header_codec));
         }
+        if self.early {
+            return self.packet_before_open(header, header_codec, out, packet);
+        }
         if !self.parked.is_empty() || self.is_congested(out) {
             return self.park(header, header_codec, out, packet);
         }
@@ -279,7 +323,11 @@ impl Dispatch {
         let notice = Notice::of(header);
         self.notice = self.notice.max(notice);
         let ended = match notice {
-            Some(Notice::Farewell) => return,
+            Some(Notice::Farewell) => {
+                let tells = header.status != CLOSING && !header.status.is_empty();
+                self.reason = tells.then(|| header.status.clone().into_owned());
+                return;
+            }
             Some(Notice::NotTaken) => Ended::NotTaken(Notice::closed()),
             None => Ended::Reply(packet()),
         };
@@ -315,35 +363,44 @@ impl Dispatch {
         packet: impl FnOnce() -> Packet,
     ) {
         let shared = &self.shared;
-        let refuse =
-            |status: Status, out: &mut Output| write_status(shared, header, header_codec, &status, out);
         let most = shared.settings.limits.max_uri;
         if header.uri.len() > most as usize {
             let bytes = header.uri.len();
             let text =
                 format!("a uri of {bytes} bytes is over the limit of {most} (setting `limits.max_uri`)");
-            return refuse(Status::bad_request(text), out);
+            return self.refuse(header, header_codec, Status::bad_request(text), out);
         }
-        let Some(session) = self.session.as_ref().filter(|_| !shared.is_ending()) else {
+        let taken = !shared.is_ending() || self.came_in_time();
+        let Some(session) = self.session.as_ref().filter(|_| taken) else {
             shared.ledger.refused();
             let status = Status::unavailable(CLOSING);
             if !self.is_heeded() {
-                return refuse(status, out);
+                return self.refuse(header, header_codec, status, out);
             }
             let header = Header { uri: NOT_TAKEN.into(), ..header.clone() };
             return write_status(shared, &header, header_codec, &status, out);
         };
+        if self.seen.calls {
+            let (session, packet) = (session.clone(), packet());
+            return self.start_hooked(session, header, packet, out);
+        }
         let found = if header.kind.is_pull() {
             self.router.find_pull(&header.uri)
         } else {
             self.router.find_push(&header.uri)
         };
         match found {
-            Err(error) => refuse(Status::bad_request(error.to_string()), out),
-            Ok(None) => refuse(not_found(header), out),
-            Ok(Some(handler)) => {
+            Err(error) => self.refuse(header, header_codec, Status::bad_request(error.to_string()), out),
+            Ok(None) => self.refuse(header, header_codec, not_found(header), out),
+            Ok(Some(entry)) => {
+                if entry.chain().is_some() {
+                    let cx = Context::with_call(session.clone(), packet(), Arc::default());
+                    let start = || router::start_route(self.router.chain(), entry, header, cx, out);
+                    self.spawned |= hooked::caught(start) == Started::Spawned;
+                    return;
+                }
                 let inbound = Inbound { session, packet: packet(), header, header_codec };
-                self.spawned |= handler.start(inbound, out) == Started::Spawned;
+                self.spawned |= entry.handler().start(inbound, out) == Started::Spawned;
             }
         }
     }
@@ -358,7 +415,7 @@ impl Dispatch {
         let most = self.shared.settings.limits.max_body;
         let text = format!("a body of {body} bytes is over the limit of {most} (setting `limits.max_body`)");
         tracing::warn!(target: "teleport", uri = %header.uri, peer = %self.shared.remote, "{text}");
-        write_status(&self.shared, header, header_codec, &Status::new(Code::TOO_LARGE, text), out);
+        self.refuse(header, header_codec, Status::new(Code::TOO_LARGE, text), out);
     }
 
     /// Never answered: two peers that both do so would answer each other for ever.
@@ -373,9 +430,4 @@ impl Dispatch {
             "a packet of unknown type was dropped"
         );
     }
-}
-
-fn not_found(header: &Header<'_>) -> Status {
-    let kind = if header.kind.is_pull() { "pull" } else { "push" };
-    Status::not_found(format!("Not Found: nothing takes the {kind} {}", header.uri))
 }

@@ -34,11 +34,13 @@ pub use shutdown::{Shutdown, ShutdownReport};
 pub use signals::UntilSignal;
 
 use driver::Driver;
+use hub::Sessions;
 use shutdown::Ongoing;
 
 use crate::error::{Error, Result};
+use crate::plugin::{Chain, Disconnected, Side, welcome};
 use crate::router::Router;
-use crate::session::{IdRegistry, Ledger, Session, Settings, Shared};
+use crate::session::{CallHooks, IdRegistry, Ledger, Session, Settings, Shared};
 #[cfg(feature = "tls")]
 use crate::socket::Tls;
 use crate::socket::{self, Accepted, Address, Connection, Listener, PacketReader, Transport};
@@ -183,15 +185,37 @@ impl Peer {
     }
 
     /// Runs a session over a connection of the user's own: another transport, or one end of
-    /// [`Connection::memory`].
+    /// [`Connection::memory`]. Its plugins take it for one that was accepted; see
+    /// [`attach_dialed`](Self::attach_dialed).
     ///
     /// # Errors
     ///
     /// A limit error where the peer has as many sessions as it may, a closed error after
-    /// [`close`](Self::close). The connection is dropped then.
+    /// [`close`](Self::close), an error of the plugin that refuses it. The connection is dropped then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it has ended, no session is left behind.
     pub async fn attach(&self, connection: Connection) -> Result<Session> {
         self.check_open()?;
-        self.inner.open(connection, None)
+        let begun = self.inner.begin(connection, None, Side::Accepted)?;
+        begun.welcome(self.inner.settings.timeouts.accept).await
+    }
+
+    /// As [`attach`](Self::attach), for a connection that this side opened to another: its plugins take it for one that was
+    /// dialed.
+    ///
+    /// # Errors
+    ///
+    /// As [`attach`](Self::attach).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it has ended, no session is left behind.
+    pub async fn attach_dialed(&self, connection: Connection) -> Result<Session> {
+        self.check_open()?;
+        let begun = self.inner.begin(connection, None, Side::Dialed)?;
+        begun.welcome(self.inner.settings.timeouts.dial).await
     }
 
     /// Opens a session to another peer of this process, in memory; the end of `self` is returned. The other end
@@ -199,11 +223,13 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// As [`attach`](Self::attach), for either side.
+    /// As [`attach`](Self::attach), for either side; but where plugins of `other` refuse the session, it is closed as any
+    /// that was accepted.
     pub async fn connect(&self, other: &Peer) -> Result<Session> {
         let (near, far) = Connection::memory();
-        other.attach(far).await?;
-        self.attach(near).await
+        other.check_open()?;
+        other.inner.begin(far, None, Side::Accepted)?.welcome_apart(other.inner.settings.timeouts.accept);
+        self.attach_dialed(near).await
     }
 
     /// The open sessions.
@@ -328,13 +354,16 @@ impl Inner {
     /// Makes a session of a connection that a listener took.
     fn take(&self, connection: Connection) {
         let from = connection.remote_addr().clone();
-        if let Err(error) = self.open(connection, None) {
-            tracing::warn!(target: "teleport", peer = %from, %error, "a connection was refused");
+        match self.begin(connection, None, Side::Accepted) {
+            Ok(begun) => begun.welcome_apart(self.settings.timeouts.accept),
+            Err(error) => {
+                tracing::warn!(target: "teleport", peer = %from, %error, "a connection was refused");
+            }
         }
     }
 
     /// Makes a session of a connection and starts its driver.
-    fn open(&self, connection: Connection, id: Option<Arc<str>>) -> Result<Session> {
+    fn begin(&self, connection: Connection, id: Option<Arc<str>>, side: Side) -> Result<Begun> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::closed_by_user("the peer is closed"));
         }
@@ -342,16 +371,18 @@ impl Inner {
         let number = self.sessions_made.fetch_add(1, Ordering::Relaxed);
         let id = id.unwrap_or_else(|| format!("{remote}#{number}").into());
         let (reader, writer) = (PacketReader::new(connection.reader), connection.writer);
+        let chain = self.router.chain();
+        let hooks = chain.sees_calls().then(|| chain.clone() as Arc<dyn CallHooks>);
+        let shared = Shared::new(writer.clone(), self.settings.clone(), self.ledger.clone(), local, remote);
         #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "only TLS has more to say of itself"))]
-        let mut shared =
-            Shared::new(writer.clone(), self.settings.clone(), self.ledger.clone(), local, remote);
+        let mut shared = shared.with_plugins(hooks, chain.sees_begin(side));
         #[cfg(feature = "tls")]
         {
             shared.tls = connection.tls;
         }
         let shared = Arc::new(shared);
         let sessions = Arc::downgrade(self.hub.sessions());
-        let registry: Weak<dyn IdRegistry> = sessions;
+        let registry: Weak<dyn IdRegistry> = sessions.clone();
         let session = Session::new(shared.clone(), id, registry);
         self.hub.insert(&session, self.settings.limits.max_sessions)?;
         let entry = Ledger::enter(&shared);
@@ -361,17 +392,93 @@ impl Inner {
         }
         let driver = Driver::new(shared.clone(), session.downgrade(), (reader, writer), self.router.clone());
         tracing::debug!(target: "teleport", peer = %shared.remote, id = %session.id(), "session opened");
+        let run = run(driver, shared, chain.clone());
         tokio::spawn(async move {
-            driver.await;
-            if let Some(closed) = shared.machine().closed() {
-                tracing::debug!(target: "teleport", peer = %shared.remote, reason = %closed.reason, "session closed");
-            }
-            // Handlers outlive a lost connection for as long as they would a close, and no longer: a peer that comes
-            // back again and again must not pile them up.
-            shared.settle().await;
+            run.await;
             drop(entry);
         });
+        Ok(Begun { session, side, chain: chain.clone(), sessions })
+    }
+}
+
+/// Runs a session to its end, and what has to follow that.
+async fn run(driver: Driver, shared: Arc<Shared>, chain: Arc<Chain>) {
+    driver.await;
+    let closed = shared.machine().closed().cloned();
+    if let Some(closed) = closed {
+        tracing::debug!(target: "teleport", peer = %shared.remote, reason = %closed.reason, "session closed");
+        if chain.sees_ends() {
+            let passed = match &shared.early {
+                None => usize::MAX,
+                Some(early) => early.passed().await,
+            };
+            let over = Disconnected { shared: &shared, closed: &closed };
+            if tokio::time::timeout(shared.settings.timeouts.close, chain.end(passed, &over)).await.is_err() {
+                tracing::warn!(
+                    target: "teleport",
+                    peer = %shared.remote,
+                    "hooks after a disconnect took longer than a close may (setting `timeouts.close`)"
+                );
+            }
+        }
+    }
+    // Handlers outlive a lost connection for as long as they would a close, and no longer: a peer that comes
+    // back again and again must not pile them up.
+    shared.settle().await;
+}
+
+/// The task that leads a session through its hooks. Dropped before it has ended, the session is not let in.
+struct Hooks(JoinHandle<Result<()>>);
+
+impl Drop for Hooks {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A session that has begun and that plugins may have a say in.
+struct Begun {
+    session: Session,
+    side: Side,
+    chain: Arc<Chain>,
+    sessions: Weak<Sessions>,
+}
+
+impl Begun {
+    /// Opens the session, when the plugins let it pass within `limit`.
+    async fn welcome(self, limit: Duration) -> Result<Session> {
+        let session = self.session.clone();
+        if let Some(mut hooks) = self.start(limit) {
+            // A runtime that is shut down drops the task, and with it the session.
+            let ended = (&mut hooks.0).await;
+            ended.unwrap_or_else(|_| Err(Error::closed_by_user("the runtime was shut down")))?;
+        }
         Ok(session)
+    }
+
+    /// As [`welcome`](Self::welcome), while nobody waits for it.
+    fn welcome_apart(self, limit: Duration) {
+        let from = self.session.remote_addr().clone();
+        let Some(mut hooks) = self.start(limit) else { return };
+        tokio::spawn(async move {
+            if let Ok(Err(error)) = (&mut hooks.0).await {
+                tracing::warn!(target: "teleport", peer = %from, %error, "a session was not let in");
+            }
+        });
+    }
+
+    /// Starts the hooks of the session, where there are any.
+    fn start(self, limit: Duration) -> Option<Hooks> {
+        let Begun { session, side, chain, sessions } = self;
+        if !chain.sees_begin(side) {
+            return None;
+        }
+        let enter = move |session: &Session| {
+            if let Some(sessions) = sessions.upgrade() {
+                sessions.let_in(session);
+            }
+        };
+        Some(Hooks(tokio::spawn(welcome(chain, session, (side, limit), enter))))
     }
 }
 

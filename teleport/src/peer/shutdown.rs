@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Inner, Peer};
 use crate::session::{CutCall, closed_here, in_a_while};
+use crate::status::Status;
 
 /// How long the end of sessions that were cut off is waited for. Their tasks need a few turns of the runtime; what
 /// does not end then blocks a thread.
@@ -193,6 +194,11 @@ async fn shut_down(peer: Arc<Inner>, deadline: watch::Receiver<Instant>) -> Shut
     let (mut sessions, mut in_flight) = (0, 0);
     for shared in &live {
         shared.stop_taking();
+        if shared.is_early() {
+            // Nobody was let in, so nothing is in flight that would have to end.
+            shared.settle_early(Err(Status::unavailable("the peer is shutting down")));
+            shared.drain(closed_here());
+        }
         let machine = shared.machine();
         sessions += usize::from(!machine.is_closed());
         let (handlers, pulls) = machine.in_flight();

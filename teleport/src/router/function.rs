@@ -8,11 +8,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::handler::Handler;
-use super::reply::ReplyBody;
-use super::slot::{Answer, Chosen, Listed, Nothing, Write, slot};
+use super::slot::{Chosen, Listed, Nothing, Write, slot};
 use crate::buffer;
 use crate::codec::{Bincode, Codec, DecodeAny, Encode, EncodeAny, Json, Plain};
-use crate::context::Context;
+use crate::context::{Answer, Context, ReplyBody};
 use crate::status::Status;
 
 /// A pull over serde types: it reads JSON, bincode and plain, and answers in the codec of its pull.

@@ -2,14 +2,14 @@
 
 mod function;
 mod handler;
-mod reply;
+mod hooked;
 mod routes;
 mod sealed;
 mod service;
 mod slot;
 mod table;
 
-pub(crate) use handler::{Inbound, Started, write_status};
-pub use reply::ReplyBody;
+pub(crate) use handler::{Inbound, Started};
+pub(crate) use hooked::{answer, not_found, start, start_route};
 pub use routes::{Group, Router};
-pub use service::{ReplyResult, Routes, Service, arguments};
+pub use service::{Plugged, ReplyResult, Routes, Service, arguments};

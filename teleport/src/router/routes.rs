@@ -8,14 +8,14 @@ use serde::de::DeserializeOwned;
 
 use super::function;
 use super::handler::Handler;
-use super::reply::ReplyBody;
 use super::sealed;
 use super::service::{Routes, Service};
 use super::table::{Entry, Table};
 use crate::call::SealedReply;
 use crate::codec::{DecodeAny, EncodeAny};
-use crate::context::Context;
+use crate::context::{Context, ReplyBody};
 use crate::error::{Error, Result};
+use crate::plugin::{Chain, Plugin, Plugins};
 use crate::status::Status;
 use crate::wire::{SealedBody, Uri, WireError};
 
@@ -45,6 +45,8 @@ pub struct Router {
     pulls: Table,
     pushes: Table,
     services: Vec<&'static str>,
+    /// The plugins of the peer, once it is built.
+    chain: Arc<Chain>,
 }
 
 impl Router {
@@ -179,7 +181,7 @@ impl Router {
 
     /// A part of the router whose uris begin with `prefix`.
     pub fn group(&mut self, prefix: &str) -> Group<'_> {
-        Group { router: self, prefix: join("", prefix) }
+        Group { router: self, prefix: join("", prefix), plugins: Plugins::default() }
     }
 
     /// Adds all handlers of another router.
@@ -215,12 +217,24 @@ impl Router {
         self.pushes.paths()
     }
 
-    pub(crate) fn find_pull(&self, uri: &str) -> std::result::Result<Option<&Arc<Handler>>, WireError> {
+    pub(crate) fn find_pull(&self, uri: &str) -> std::result::Result<Option<&Entry>, WireError> {
         self.pulls.find(uri)
     }
 
-    pub(crate) fn find_push(&self, uri: &str) -> std::result::Result<Option<&Arc<Handler>>, WireError> {
+    pub(crate) fn find_push(&self, uri: &str) -> std::result::Result<Option<&Entry>, WireError> {
         self.pushes.find(uri)
+    }
+
+    /// Puts the plugins of the peer before those of groups and services, and tells them of all routes.
+    pub(crate) fn finish(&mut self, peer: &Plugins) -> Result<()> {
+        self.chain = Arc::new(Chain::new(peer, &Plugins::default()));
+        self.pulls.finish(false, peer, &self.chain)?;
+        self.pushes.finish(true, peer, &self.chain)
+    }
+
+    /// The plugins of the peer.
+    pub(crate) fn chain(&self) -> &Arc<Chain> {
+        &self.chain
     }
 }
 
@@ -234,13 +248,60 @@ impl std::fmt::Debug for Router {
 }
 
 /// A part of a [`Router`] whose uris share a prefix. Its methods are the router's.
-#[derive(Debug)]
 pub struct Group<'r> {
     router: &'r mut Router,
     prefix: String,
+    plugins: Plugins,
+}
+
+impl std::fmt::Debug for Group<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Group")
+            .field("prefix", &self.prefix)
+            .field("plugins", &self.plugins.names().collect::<Vec<_>>())
+            .field("router", self.router)
+            .finish()
+    }
 }
 
 impl Group<'_> {
+    /// Attaches a plugin: it sees the pulls and pushes that come to what is registered through this group from now on,
+    /// groups within it included; see [`plugin`](crate::plugin).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use teleport::plugin::{Plugin, Verdict};
+    /// use teleport::{Context, Peer, Router, Status};
+    ///
+    /// struct Closed;
+    ///
+    /// impl Plugin for Closed {
+    ///     fn name(&self) -> &str {
+    ///         "closed"
+    ///     }
+    ///
+    ///     async fn after_read_header(&self, _: &mut Context) -> Verdict {
+    ///         Err(Status::unavailable("come back tomorrow"))
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> teleport::Result<()> {
+    /// let mut router = Router::new();
+    /// router.pull("/shop/hours", |_, ()| async { Ok("9 to 5") })?;
+    /// router.group("/shop").plugin(Closed).pull("/buy", |_, what: String| async { Ok(what) })?;
+    ///
+    /// let server = Peer::builder().router(router)?.build()?;
+    /// let session = Peer::builder().build()?.connect(&server).await?;
+    /// assert_eq!(session.pull("/shop/hours").await?.decode::<String>()?, "9 to 5");
+    /// assert_eq!(session.pull("/shop/buy").body("tea").await.unwrap_err().code(), Some(503.into()));
+    /// # Ok(()) }
+    /// ```
+    pub fn plugin(&mut self, plugin: impl Plugin) -> &mut Self {
+        self.plugins.push(plugin);
+        self
+    }
+
     /// As [`Router::service`], below the prefix; its clients need
     /// `with_prefix` with the same prefix.
     ///
@@ -256,7 +317,9 @@ impl Group<'_> {
         {
             for route in routes {
                 let path = path(&join(&self.prefix, route.uri))?;
-                table.add(kind, path, Entry::new(route.name, route.handler))?;
+                let mut plugins = self.plugins.clone();
+                plugins.extend(&route.plugins);
+                table.add(kind, path, Entry::new(route.name, route.handler).with_plugins(plugins))?;
             }
         }
         self.router.merge(registered)?;
@@ -328,20 +391,22 @@ impl Group<'_> {
     /// A group within this one.
     pub fn group(&mut self, prefix: &str) -> Group<'_> {
         let prefix = join(&self.prefix, prefix);
-        Group { router: self.router, prefix }
+        Group { router: self.router, prefix, plugins: self.plugins.clone() }
     }
 
     fn add_pull(&mut self, uri: &str, handler: Arc<Handler>) -> Result<&mut Self> {
         let path = self.path(uri)?;
         let name = format!("a function at {path}");
-        self.router.pulls.add("pull", path, Entry::new(&name, handler))?;
+        let entry = Entry::new(&name, handler).with_plugins(self.plugins.clone());
+        self.router.pulls.add("pull", path, entry)?;
         Ok(self)
     }
 
     fn add_push(&mut self, uri: &str, handler: Arc<Handler>) -> Result<&mut Self> {
         let path = self.path(uri)?;
         let name = format!("a function at {path}");
-        self.router.pushes.add("push", path, Entry::new(&name, handler))?;
+        let entry = Entry::new(&name, handler).with_plugins(self.plugins.clone());
+        self.router.pushes.add("push", path, entry)?;
         Ok(self)
     }
 }

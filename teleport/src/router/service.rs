@@ -9,6 +9,7 @@ use super::slot::{Listed, Nothing, Slot, slot};
 use crate::codec::{DecodeAny, EncodeAny};
 use crate::context::Context;
 use crate::method::{Method, MethodSpec};
+use crate::plugin::{Plugin, Plugins};
 use crate::status::Status;
 
 /// A set of handlers that registers itself under its own uris. `#[teleport::service]` implements it for the generated
@@ -19,6 +20,82 @@ pub trait Service {
 
     /// Registers every handler.
     fn register(self, routes: &mut Routes);
+
+    /// Attaches a plugin: it sees the pulls and pushes that come to this service, after the plugins that were attached
+    /// before it; see [`plugin`](crate::plugin).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use teleport::plugin::{Plugin, Verdict};
+    /// use teleport::{Context, Peer, Service, Status};
+    ///
+    /// #[teleport::service]
+    /// trait Vault {
+    ///     async fn open(&self) -> Result<String, Status>;
+    /// }
+    ///
+    /// struct Steel;
+    ///
+    /// impl Vault for Steel {
+    ///     async fn open(&self) -> Result<String, Status> {
+    ///         Ok("it is open".into())
+    ///     }
+    /// }
+    ///
+    /// struct Guard;
+    ///
+    /// impl Plugin for Guard {
+    ///     fn name(&self) -> &str {
+    ///         "guard"
+    ///     }
+    ///
+    ///     async fn before_read_body(&self, cx: &mut Context) -> Verdict {
+    ///         cx.query("key").map(drop).ok_or_else(|| Status::unauthorized("no key"))
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> teleport::Result<()> {
+    /// let server = Peer::builder().service(VaultServer::new(Steel).with_plugin(Guard))?.build()?;
+    /// let session = Peer::builder().build()?.connect(&server).await?;
+    /// let vault = VaultClient::new(&session);
+    /// assert_eq!(vault.open().await.unwrap_err().status(), Some(&Status::unauthorized("no key")));
+    /// assert_eq!(vault.open().query("key", "brass").await?, "it is open");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    fn with_plugin<P: Plugin>(self, plugin: P) -> Plugged<Self, P>
+    where
+        Self: Sized,
+    {
+        Plugged { service: self, plugin }
+    }
+}
+
+/// A service and a plugin of its own; [`Service::with_plugin`] makes it.
+#[derive(Clone, Debug)]
+pub struct Plugged<S, P> {
+    service: S,
+    plugin: P,
+}
+
+impl<S: Service, P: Plugin> Service for Plugged<S, P> {
+    const NAME: &'static str = S::NAME;
+
+    fn register(self, routes: &mut Routes) {
+        let mut own = Routes::default();
+        self.service.register(&mut own);
+        own.plugins.push(self.plugin);
+        let Routes { pulls, pushes, plugins } = own;
+        for mut registration in pulls {
+            registration.plugins.extend(&plugins);
+            routes.pulls.push(registration);
+        }
+        for mut registration in pushes {
+            registration.plugins.extend(&plugins);
+            routes.pushes.push(registration);
+        }
+    }
 }
 
 /// Where a [`Service`] registers its handlers.
@@ -26,12 +103,15 @@ pub trait Service {
 pub struct Routes {
     pub(super) pulls: Vec<Registration>,
     pub(super) pushes: Vec<Registration>,
+    /// Of the service that registers itself here.
+    plugins: Plugins,
 }
 
 pub(super) struct Registration {
     pub(super) uri: &'static str,
     pub(super) name: &'static str,
     pub(super) handler: Arc<Handler>,
+    pub(super) plugins: Plugins,
 }
 
 impl Routes {
@@ -66,7 +146,8 @@ impl Routes {
 
 impl Registration {
     fn new(method: &MethodSpec, slot: Pin<Box<dyn Slot>>) -> Self {
-        Registration { uri: method.uri, name: method.name, handler: Arc::new(Handler::new(slot)) }
+        let handler = Arc::new(Handler::new(slot));
+        Registration { uri: method.uri, name: method.name, handler, plugins: Plugins::default() }
     }
 }
 

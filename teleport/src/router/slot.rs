@@ -4,7 +4,6 @@
 //! making the future of a call, polling it, and writing its value. All else is in [`super::handler`].
 
 use std::any::TypeId;
-use std::fmt::Display;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -13,11 +12,9 @@ use std::task::{Context as TaskContext, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::reply::ReplyBody;
 use crate::buffer;
-use crate::call::SealedReply;
 use crate::codec::{Codec, CodecList, EncodeAny};
-use crate::context::Context;
+use crate::context::{Answer, Context, ReplyBody};
 use crate::status::Status;
 
 /// A place for the future of a handler's call, used for one call after the other.
@@ -36,34 +33,6 @@ pub(super) trait Slot: Send {
         codec: u8,
         answer: &mut Option<Answer>,
     ) -> Poll<()>;
-}
-
-/// What goes back to the caller.
-pub(super) enum Answer {
-    /// A reply without a body, or the end of a push.
-    Nothing,
-    /// The id of a codec, and what it wrote.
-    Payload(u8, Vec<u8>),
-    /// A whole body, codec id included, which is not to be compressed.
-    Raw(Vec<u8>),
-    /// A whole reply that is passed on.
-    Sealed(SealedReply),
-    Failed(Status),
-}
-
-impl Answer {
-    #[cold]
-    fn unwritten(error: &dyn Display) -> Self {
-        Answer::Failed(Status::internal(format!("the reply could not be written: {error}")))
-    }
-
-    /// What was written with a codec, or why it was not.
-    pub(super) fn written<E: Display>(codec: u8, payload: Vec<u8>, written: Result<(), E>) -> Self {
-        match written {
-            Ok(()) => Answer::Payload(codec, payload),
-            Err(error) => Self::unwritten(&error),
-        }
-    }
 }
 
 /// How the value `T` that a handler answers with becomes a body.

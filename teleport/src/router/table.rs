@@ -6,19 +6,42 @@ use hashbrown::HashMap;
 
 use super::handler::Handler;
 use crate::error::{Error, Result};
+use crate::plugin::{Chain, Plugins, Route};
 use crate::wire::{Uri, WireError};
 
 /// A registered handler.
 #[derive(Clone)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// What it is to people: `Arith::mul`, or a function at a uri.
     name: Arc<str>,
     handler: Arc<Handler>,
+    /// Plugins of the groups and the service that it belongs to.
+    plugins: Plugins,
+    /// These behind those of the peer; only where there are any.
+    chain: Option<Arc<Chain>>,
 }
 
 impl Entry {
     pub(super) fn new(name: &str, handler: Arc<Handler>) -> Self {
-        Entry { name: name.into(), handler }
+        Entry { name: name.into(), handler, plugins: Plugins::default(), chain: None }
+    }
+
+    pub(super) fn with_plugins(mut self, plugins: Plugins) -> Self {
+        self.plugins = plugins;
+        self
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(crate) fn handler(&self) -> &Arc<Handler> {
+        &self.handler
+    }
+
+    /// The plugins that look at what comes to this route, where it has some of its own.
+    pub(crate) fn chain(&self) -> Option<&Arc<Chain>> {
+        self.chain.as_ref()
     }
 }
 
@@ -34,15 +57,15 @@ pub(super) struct Table {
 
 impl Table {
     /// The handler for the path of this uri, else the one for unknown uris.
-    pub(super) fn find(&self, uri: &str) -> std::result::Result<Option<&Arc<Handler>>, WireError> {
+    pub(super) fn find(&self, uri: &str) -> std::result::Result<Option<&Entry>, WireError> {
         // Most uris are a path and no more: found as they are, they need not be looked through.
         if !self.escaped
             && let Some(entry) = self.routes.get(uri)
         {
-            return Ok(Some(&entry.handler));
+            return Ok(Some(entry));
         }
         let path = Uri::new(uri).decoded_path()?;
-        Ok(self.routes.get(&*path).or(self.unknown.as_ref()).map(|entry| &entry.handler))
+        Ok(self.routes.get(&*path).or(self.unknown.as_ref()))
     }
 
     pub(super) fn add(&mut self, kind: &str, path: String, entry: Entry) -> Result<()> {
@@ -61,6 +84,20 @@ impl Table {
         self.routes.extend(other.routes);
         self.escaped |= other.escaped;
         self.unknown = other.unknown.or(self.unknown.take());
+    }
+
+    /// Puts the plugins of the peer before those of each route, and tells them of it.
+    pub(super) fn finish(&mut self, is_push: bool, peer: &Plugins, all: &Chain) -> Result<()> {
+        let mut routes: Vec<_> = self.routes.iter_mut().collect();
+        routes.sort_unstable_by_key(|(path, _)| *path);
+        for (path, entry) in routes {
+            if !entry.plugins.is_empty() {
+                entry.chain = Some(Arc::new(Chain::new(peer, &entry.plugins)));
+            }
+            let route = Route { is_push, path, name: &entry.name };
+            entry.chain.as_deref().unwrap_or(all).after_register(&route)?;
+        }
+        Ok(())
     }
 
     pub(super) fn paths(&self) -> impl Iterator<Item = (&str, &str)> {

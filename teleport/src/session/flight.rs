@@ -1,10 +1,14 @@
 //! One call on its way: what typed and dynamic calls have in common.
 
 use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use super::handle::Session;
+use super::hooks::{self, CallHooks, HookedCall, Leaving, OutgoingCall, poll_once};
 use super::ledger::Direction;
 use super::machine::{Machine, Outgoing, Refused};
 use super::pending::Ended;
@@ -12,9 +16,9 @@ use super::shared::now;
 use super::wait::{Need, Waiting};
 use crate::buffer;
 use crate::codec::gzip;
-use crate::error::{Delivery, Error, Kind, Result};
+use crate::error::{Delivery, Error, Kind, Refusal, Result};
 use crate::status::{Code, Status};
-use crate::wire::{Packet, SealedBody};
+use crate::wire::{self, Packet, SealedBody};
 
 /// What a call is told before it starts.
 #[derive(Clone, Debug)]
@@ -60,6 +64,11 @@ enum Departure<'a> {
     New,
     /// To be passed on as it is; nothing is to be encoded.
     Sealed(SealedBody),
+    /// Hooks of plugins wait.
+    Hooked {
+        future: HookedFuture<'a, OutgoingCall<'a>>,
+        deadline: Deadline,
+    },
     Encoded {
         body: Outbound,
         deadline: Deadline,
@@ -71,14 +80,18 @@ enum Departure<'a> {
     },
 }
 
+/// Hooks that wait, and what they end with.
+type HookedFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
 /// When the call's time is up, and how long that was.
 type Deadline = Option<(Instant, Duration)>;
 
 /// Encodes the body of a call; called once, on its first poll.
 pub(crate) type Encode<'e> = &'e mut dyn FnMut() -> Result<EncodedBody>;
 
-/// Puts a call into the machine's output.
-type Start<'s> = &'s mut dyn FnMut(&mut Machine, Outgoing<'_>, Deadline, &Waker) -> Result<u64, Refused>;
+/// Puts a call into the machine's output; its id, and how many bytes it has there.
+type Start<'s> =
+    &'s mut dyn FnMut(&mut Machine, Outgoing<'_>, Deadline, &Waker) -> Result<(u64, usize), Refused>;
 
 impl<'a> Departure<'a> {
     fn poll(
@@ -87,22 +100,38 @@ impl<'a> Departure<'a> {
         session: &'a Session,
         request: &Request<'_>,
         encode: Encode<'_>,
-        need: Need,
+        (need, hooked): (Need, &mut Option<Box<HookedCall>>),
         start: Start<'_>,
     ) -> Poll<Result<u64>> {
-        let shared = session.shared();
+        let (shared, kind) = (session.shared(), need.kind());
         loop {
             match self {
                 Departure::New => {
-                    let body = compress(encode()?, request.gzip)?;
+                    let body = encode()?;
                     let deadline = request.timeout.deadline(session);
-                    *self = Departure::Encoded { body, deadline };
+                    *self = match shared.hooks.as_ref().filter(|hooks| hooks.see(kind)) {
+                        None => Departure::Encoded { body: compress(body, request.gzip)?, deadline },
+                        Some(hooks) => {
+                            let body = Leaving::Encoded(body);
+                            Departure::hook(hooks, session, kind, request, body, deadline, hooked)?
+                        }
+                    };
                 }
                 Departure::Sealed(body) => {
                     check_uri(request)?;
-                    let body = std::mem::take(body).into_payload();
+                    let body = std::mem::take(body);
                     let deadline = request.timeout.deadline(session);
-                    *self = Departure::Encoded { body, deadline };
+                    *self = match shared.hooks.as_ref().filter(|hooks| hooks.see(kind)) {
+                        None => Departure::Encoded { body: body.into_payload(), deadline },
+                        Some(hooks) => {
+                            let body = Leaving::Sealed(body);
+                            Departure::hook(hooks, session, kind, request, body, deadline, hooked)?
+                        }
+                    };
+                }
+                Departure::Hooked { future, deadline } => {
+                    let (call, deadline) = (ready!(future.as_mut().poll(cx))?, *deadline);
+                    *self = Departure::hooked(call, request, deadline, hooked)?;
                 }
                 Departure::Waiting { body, deadline, room } => {
                     if !ready!(room.as_mut().poll(cx)) {
@@ -116,13 +145,21 @@ impl<'a> Departure<'a> {
                     *self = Departure::Encoded { body: body.take(), deadline: *deadline };
                 }
                 Departure::Encoded { body, deadline } => {
+                    let (mut uri, mut gzip) = (&*request.uri, request.gzip);
+                    if let Some(hooked) = hooked {
+                        (uri, gzip) = (hooked.uri.as_deref().unwrap_or(uri), hooked.gzip);
+                    }
+                    let codec = body.as_ref().map_or(0, |(codec, ..)| *codec);
                     let outgoing = Outgoing {
-                        uri: &request.uri,
-                        gzip: request.gzip,
+                        uri,
+                        gzip,
                         body: body.as_mut().map(|(codec, payload, start)| (*codec, payload, *start)),
                     };
                     match shared.with(|machine| start(machine, outgoing, *deadline, cx.waker())) {
-                        Ok(id) => {
+                        Ok((id, bytes)) => {
+                            if let (Some(hooked), Some(hooks)) = (hooked, &shared.hooks) {
+                                hooked.written(&**hooks, session, kind, &request.uri, (codec, bytes));
+                            }
                             if let Some((_, payload, _)) = body.take() {
                                 buffer::give(payload);
                             }
@@ -140,6 +177,51 @@ impl<'a> Departure<'a> {
                 }
             }
         }
+    }
+}
+
+impl<'a> Departure<'a> {
+    /// Leads a call through the hooks before its write.
+    fn hook(
+        hooks: &Arc<dyn CallHooks>,
+        session: &'a Session,
+        kind: wire::Kind,
+        request: &Request<'_>,
+        body: Leaving,
+        deadline: Deadline,
+        hooked: &mut Option<Box<HookedCall>>,
+    ) -> Result<Self> {
+        let sealed = matches!(body, Leaving::Sealed(_));
+        *hooked = Some(Box::new(HookedCall::new(request.gzip, deadline, sealed)));
+        if hooks.may_wait(kind) {
+            let request = Request { uri: Cow::Owned(request.uri.clone().into_owned()), ..*request };
+            let call = OutgoingCall::new(session, kind, request, body);
+            let future = Box::pin(hooks::before_write(hooks.clone(), call, deadline));
+            return Ok(Departure::Hooked { future, deadline });
+        }
+        let borrowed = Request { uri: Cow::Borrowed(&*request.uri), ..*request };
+        let call = OutgoingCall::new(session, kind, borrowed, body);
+        let call =
+            poll_once(hooks::before_write(hooks.clone(), call, deadline)).unwrap_or_else(|| Err(waited()));
+        Departure::hooked(call?, request, deadline, hooked)
+    }
+
+    fn hooked(
+        call: OutgoingCall<'_>,
+        request: &Request<'_>,
+        deadline: Deadline,
+        hooked: &mut Option<Box<HookedCall>>,
+    ) -> Result<Self> {
+        let Some(hooked) = hooked else { return Err(waited()) };
+        let body = hooked.take_back(call, &request.uri);
+        if hooked.uri.as_ref().is_some_and(|uri| !uri.starts_with('/')) {
+            return Err(no_uri());
+        }
+        let body = match body {
+            Leaving::Encoded(body) => compress(body, hooked.gzip)?,
+            Leaving::Sealed(body) => body.into_payload(),
+        };
+        Ok(Departure::Encoded { body, deadline })
     }
 }
 
@@ -163,29 +245,33 @@ impl Timeout {
 pub(crate) struct PullFlight<'a> {
     session: &'a Session,
     progress: Progress<'a>,
+    /// What plugins know of the call; `None` where none asks.
+    hooked: Option<Box<HookedCall>>,
 }
 
 enum Progress<'a> {
     Departing(Departure<'a>),
     Sent(u64),
+    /// Hooks of plugins look at the reply.
+    Hooked(HookedFuture<'a, Packet>),
     Ended,
 }
 
 impl<'a> PullFlight<'a> {
     pub(crate) fn new(session: &'a Session) -> Self {
-        PullFlight { session, progress: Progress::Departing(Departure::New) }
+        PullFlight { session, progress: Progress::Departing(Departure::New), hooked: None }
     }
 
     /// A pull whose body is passed on as it is; what `encode` says is not asked.
     pub(crate) fn sealed(session: &'a Session, body: SealedBody) -> Self {
-        PullFlight { session, progress: Progress::Departing(Departure::Sealed(body)) }
+        PullFlight { session, progress: Progress::Departing(Departure::Sealed(body)), hooked: None }
     }
 
     pub(crate) fn session(&self) -> &'a Session {
         self.session
     }
 
-    /// Drives the pull to its reply packet; a status other than OK is an error.
+    /// Drives the pull to its reply packet, whose body is inflated; a status other than OK is an error.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -200,8 +286,23 @@ impl<'a> PullFlight<'a> {
                 let error = Error::new(Kind::Status(status)).with_delivery(Delivery::Answered);
                 Err(self.name(error, request))
             }
+            // Where hooks looked at it, they have seen it inflated.
+            Ok(mut packet) if !self.sees_reply() => {
+                match inflate(&mut packet, self.session.shared().settings.decode.max_inflated) {
+                    Ok(()) => Ok(packet),
+                    Err(error) => {
+                        let error = Error::decode(&error).with_delivery(Delivery::Answered);
+                        Err(self.name(error, request))
+                    }
+                }
+            }
             reply => reply,
         })
+    }
+
+    /// Whether hooks of plugins look at the reply.
+    fn sees_reply(&self) -> bool {
+        self.hooked.is_some() && self.session.shared().hooks.as_ref().is_some_and(|hooks| hooks.see_replies())
     }
 
     /// Drives the pull to its reply packet, whatever its status is.
@@ -212,7 +313,7 @@ impl<'a> PullFlight<'a> {
         encode: Encode<'_>,
     ) -> Poll<Result<Packet>> {
         let shared = self.session.shared();
-        let ended = match self.progress {
+        let ended = match &mut self.progress {
             Progress::Departing(_) => {
                 return match ready!(self.poll_sent(cx, request, encode)) {
                     Ok(()) => Poll::Pending,
@@ -221,14 +322,24 @@ impl<'a> PullFlight<'a> {
             }
             Progress::Sent(id) => {
                 let (ended, room) = shared.with(|machine| {
-                    (machine.take_pull(id, cx.waker()), machine.room_for_waiting(&shared.settings))
+                    (machine.take_pull(*id, cx.waker()), machine.room_for_waiting(&shared.settings))
                 });
                 let Some(ended) = ended else { return Poll::Pending };
                 shared.tell_of(room);
                 if matches!(ended, Ended::Closed(_)) {
                     shared.ledger.cut_off(Direction::Outbound, &request.uri, &shared.remote);
                 }
-                ended
+                match ended {
+                    Ended::Reply(packet) if self.sees_reply() => {
+                        return self.read_hooked(cx, packet, request);
+                    }
+                    ended => ended,
+                }
+            }
+            Progress::Hooked(future) => {
+                let read = ready!(future.as_mut().poll(cx));
+                self.progress = Progress::Ended;
+                return Poll::Ready(read.map_err(|error| self.name(error, request)));
             }
             Progress::Ended => panic!("a call was polled after it had ended"),
         };
@@ -248,11 +359,13 @@ impl<'a> PullFlight<'a> {
         let (session, shared) = (self.session, self.session.shared());
         let Progress::Departing(departure) = &mut self.progress else { return Poll::Ready(Ok(())) };
         let start: Start<'_> = &mut |machine, outgoing, deadline, waker| {
+            let before = machine.queued();
             let id = machine.start_pull(&shared.settings, outgoing, deadline.map(|(at, _)| at), waker)?;
+            let bytes = machine.queued() - before;
             shared.write_in_place(machine);
-            Ok(id)
+            Ok((id, bytes))
         };
-        match ready!(departure.poll(cx, session, request, encode, Need::Slot, start)) {
+        match ready!(departure.poll(cx, session, request, encode, (Need::Slot, &mut self.hooked), start)) {
             Ok(id) => {
                 self.progress = Progress::Sent(id);
                 Poll::Ready(Ok(()))
@@ -262,6 +375,35 @@ impl<'a> PullFlight<'a> {
                 Poll::Ready(Err(self.name(error.with_delivery(Delivery::NotSent), request)))
             }
         }
+    }
+
+    /// Leads a reply through its hooks.
+    fn read_hooked(
+        &mut self,
+        cx: &mut Context<'_>,
+        packet: Packet,
+        request: &Request<'_>,
+    ) -> Poll<Result<Packet>> {
+        // Its slot is free by now: there is nothing left to be cancelled.
+        self.progress = Progress::Ended;
+        let session = self.session;
+        let (Some(hooks), Some(hooked)) = (session.shared().hooks.clone(), &mut self.hooked) else {
+            return Poll::Ready(Ok(packet));
+        };
+        let deadline = hooked.deadline;
+        let read = if hooks.may_wait(wire::Kind::REPLY) {
+            let reply = hooked.reply(session, Cow::Owned(request.uri.clone().into_owned()), packet);
+            let mut future: HookedFuture<'_, Packet> = Box::pin(hooks::read_reply(hooks, reply, deadline));
+            let Poll::Ready(read) = future.as_mut().poll(cx) else {
+                self.progress = Progress::Hooked(future);
+                return Poll::Pending;
+            };
+            read
+        } else {
+            let reply = hooked.reply(session, Cow::Borrowed(&*request.uri), packet);
+            poll_once(hooks::read_reply(hooks, reply, deadline)).unwrap_or_else(|| Err(waited()))
+        };
+        Poll::Ready(read.map_err(|error| self.name(error, request)))
     }
 
     fn outcome(&self, ended: Ended, timeout: Timeout) -> Result<Packet> {
@@ -304,16 +446,18 @@ pub(crate) struct PushFlight<'a> {
     session: &'a Session,
     /// Gone when it has ended.
     departure: Option<Departure<'a>>,
+    /// What plugins know of the push; `None` where none asks.
+    hooked: Option<Box<HookedCall>>,
 }
 
 impl<'a> PushFlight<'a> {
     pub(crate) fn new(session: &'a Session) -> Self {
-        PushFlight { session, departure: Some(Departure::New) }
+        PushFlight { session, departure: Some(Departure::New), hooked: None }
     }
 
     /// A push whose body is passed on as it is; what `encode` says is not asked.
     pub(crate) fn sealed(session: &'a Session, body: SealedBody) -> Self {
-        PushFlight { session, departure: Some(Departure::Sealed(body)) }
+        PushFlight { session, departure: Some(Departure::Sealed(body)), hooked: None }
     }
 
     pub(crate) fn session(&self) -> &'a Session {
@@ -328,9 +472,14 @@ impl<'a> PushFlight<'a> {
         encode: Encode<'_>,
     ) -> Poll<Result<()>> {
         let settings = &self.session.shared().settings;
-        let start: Start<'_> = &mut |machine, outgoing, _, _| machine.push(settings, outgoing).map(|()| 0);
+        let start: Start<'_> = &mut |machine, outgoing, _, _| {
+            let before = machine.queued();
+            machine.push(settings, outgoing)?;
+            Ok((0, machine.queued() - before))
+        };
         let Some(departure) = &mut self.departure else { panic!("a push was polled after it had ended") };
-        let pushed = ready!(departure.poll(cx, self.session, request, encode, Need::Output, start));
+        let need = (Need::Output, &mut self.hooked);
+        let pushed = ready!(departure.poll(cx, self.session, request, encode, need, start));
         self.departure = None;
         Poll::Ready(pushed.map(drop).map_err(|error| {
             error
@@ -346,7 +495,17 @@ pub(crate) fn check_uri(request: &Request<'_>) -> Result<()> {
     if request.uri.starts_with('/') {
         return Ok(());
     }
-    Err(Error::config("a uri starts with a slash, as /account/balance"))
+    Err(no_uri())
+}
+
+fn no_uri() -> Error {
+    Error::config("a uri starts with a slash, as /account/balance")
+}
+
+/// A hook of plugins that say of themselves that they never wait did.
+fn waited() -> Error {
+    let status = Status::failed_plugin("a hook that is to be through at once waits");
+    Error::new(Kind::Refused(Refusal { plugin: "?".into(), status }))
 }
 
 /// Undoes the gzip of a reply's body, where it has one.

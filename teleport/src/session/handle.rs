@@ -1,15 +1,15 @@
 //! The session as its users hold it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::RwLock;
-
 use super::machine::closed_here;
-use super::shared::Shared;
+use super::shared::{Shared, now};
 use crate::error::{Closed, Initiator, Result};
+use crate::extensions::Extensions;
 use crate::socket::Address;
 #[cfg(feature = "tls")]
 use crate::socket::TlsInfo;
@@ -43,7 +43,6 @@ pub struct Session(Arc<Handle>);
 /// What all handles of a session share; its drop is the end of the last handle.
 pub(crate) struct Handle {
     shared: Arc<Shared>,
-    id: RwLock<Arc<str>>,
     registry: Weak<dyn IdRegistry>,
 }
 
@@ -61,7 +60,7 @@ impl Session {
     /// and a number. It is this side's own; the other side has another.
     #[must_use]
     pub fn id(&self) -> Arc<str> {
-        self.0.id.read().clone()
+        self.shared().id()
     }
 
     /// Gives the session another id, such as the user's name after a login.
@@ -72,7 +71,7 @@ impl Session {
     pub fn set_id(&self, id: impl Into<Arc<str>>) -> Result<()> {
         let new = id.into();
         // Held over the renaming, so that two changes of one session can't cross.
-        let mut current = self.0.id.write();
+        let mut current = self.shared().id.write();
         if let Some(registry) = self.0.registry.upgrade() {
             registry.rename(self, &current, &new)?;
         }
@@ -112,6 +111,24 @@ impl Session {
         self.shared().machine().pulls_in_flight()
     }
 
+    /// Values that belong to the session, such as who the other side is: plugins put them in, handlers read them.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.shared().extensions
+    }
+
+    /// How long nothing has come from the other side; it counts from when this is first asked for.
+    #[must_use]
+    pub fn idle(&self) -> Duration {
+        now().saturating_duration_since(self.shared().last_read())
+    }
+
+    /// Why the session takes no new calls; `None` while it does.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<Cow<'static, str>> {
+        self.shared().machine().closed().map(|closed| closed.reason.clone())
+    }
+
     /// Takes no new calls, lets those in flight end, then closes the connection.
     ///
     /// Returns when the session is closed: at the latest after the close timeout
@@ -126,11 +143,26 @@ impl Session {
         self.closed().await;
     }
 
+    /// As [`close`](Self::close), with a reason that the errors of this side's calls tell.
+    ///
+    /// # Cancel safety
+    ///
+    /// The close goes on when this future is dropped.
+    pub async fn close_with(&self, reason: impl Into<Cow<'static, str>>) {
+        self.start_close_with(reason.into());
+        self.closed().await;
+    }
+
     /// Closes the connection at once: calls in flight end with an error, running handlers are dropped.
     pub fn abort(&self) {
+        self.abort_with(closed_here().reason);
+    }
+
+    /// As [`abort`](Self::abort), with a reason that the errors of this side's calls tell.
+    pub fn abort_with(&self, reason: impl Into<Cow<'static, str>>) {
         self.leave();
         self.shared().cancel.cancel();
-        self.shared().close(closed_here());
+        self.shared().close(Closed { initiator: Initiator::User, reason: reason.into() });
     }
 
     /// Waits until the session is closed, by either side or by the loss of the connection.
@@ -159,6 +191,10 @@ impl Session {
         self.shared().drain(closed_here());
     }
 
+    pub(crate) fn start_close_with(&self, reason: Cow<'static, str>) {
+        self.shared().drain(Closed { initiator: Initiator::User, reason });
+    }
+
     /// Begins a close that gives the calls in flight so long to end, instead of the close timeout.
     pub(crate) fn start_close_within(&self, after: Duration) {
         self.shared().drain_within(closed_here(), after);
@@ -180,7 +216,8 @@ impl Session {
     }
 
     pub(crate) fn new(shared: Arc<Shared>, id: Arc<str>, registry: Weak<dyn IdRegistry>) -> Self {
-        Session(Arc::new(Handle { shared, id: RwLock::new(id), registry }))
+        *shared.id.write() = id;
+        Session(Arc::new(Handle { shared, registry }))
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

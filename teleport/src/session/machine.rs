@@ -56,6 +56,8 @@ pub(crate) struct Machine {
     tell_output: bool,
     /// The driver has to be told that its timer or the state changed.
     tell_state: bool,
+    /// Plugins have not let the session be opened yet: it does not close in good order before that is settled.
+    early: bool,
     /// The driver reads no more before a handler ends, or a pull of this side begins.
     reader_paused: bool,
 }
@@ -128,6 +130,7 @@ impl Machine {
             driver: None,
             tell_output: false,
             tell_state: false,
+            early: false,
             reader_paused: false,
         }
     }
@@ -316,6 +319,17 @@ impl Machine {
         }
     }
 
+    /// Notes whether plugins have still to let the session be opened.
+    pub(crate) fn set_early(&mut self, early: bool) {
+        self.early = early;
+        self.tell_state = true;
+    }
+
+    /// Tells the driver that what held it back may be gone.
+    pub(crate) fn look_again(&mut self) {
+        self.tell_state = true;
+    }
+
     pub(crate) fn is_armed(&self) -> bool {
         self.flush == Flush::Armed
     }
@@ -386,6 +400,7 @@ impl Machine {
         matches!(self.state, State::Draining { held: false, .. })
             && self.pending.len() == 0
             && self.serving == 0
+            && !self.early
             && self.output.is_empty()
     }
 

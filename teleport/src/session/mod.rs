@@ -1,8 +1,10 @@
 //! Sessions: calls in flight, and the life of a connection.
 
+mod early;
 mod farewell;
 mod flight;
 mod handle;
+mod hooks;
 mod ledger;
 mod machine;
 mod pending;
@@ -15,6 +17,8 @@ pub(crate) use farewell::{FAREWELL, NOT_TAKEN, Notice};
 pub(crate) use flight::{Encode, EncodedBody, PullFlight, PushFlight, Request, Timeout, check_uri, inflate};
 pub(crate) use handle::{Handle, IdRegistry};
 pub use handle::{Session, WeakSession};
+pub(crate) use hooks::{CallHooks, Step, poll_once};
+pub use hooks::{IncomingReply, OutgoingCall, Written};
 pub(crate) use ledger::Ledger;
 pub use ledger::{CutCall, Direction};
 pub(crate) use machine::{LARGE_BODY, PARTED_BODY, closed_here};

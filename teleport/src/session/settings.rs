@@ -143,6 +143,10 @@ pub struct Timeouts {
     /// From an accepted connection to the end of its TLS handshake. Default: 10 s. It is closed then.
     #[serde(with = "units::duration")]
     pub handshake: Duration,
+    /// From an accepted connection to an open session, where plugins have a say in it. Default: 10 s. A session that they
+    /// have not let pass by then is closed.
+    #[serde(with = "units::duration")]
+    pub accept: Duration,
     /// From a close to the end of the calls in flight; what still runs then is cut off. Default: 5 s.
     #[serde(with = "units::duration")]
     pub close: Duration,
@@ -154,6 +158,7 @@ impl Default for Timeouts {
             pull: Some(Duration::from_secs(30)),
             dial: Duration::from_secs(10),
             handshake: Duration::from_secs(10),
+            accept: Duration::from_secs(10),
             close: Duration::from_secs(5),
         }
     }
@@ -178,6 +183,13 @@ impl Timeouts {
     #[must_use]
     pub fn with_handshake(mut self, handshake: Duration) -> Self {
         self.handshake = handshake;
+        self
+    }
+
+    /// Sets [`accept`](Self::accept).
+    #[must_use]
+    pub fn with_accept(mut self, accept: Duration) -> Self {
+        self.accept = accept;
         self
     }
 

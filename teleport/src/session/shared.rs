@@ -5,15 +5,18 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::early::Early;
+use super::hooks::CallHooks;
 use super::ledger::Ledger;
 use super::machine::{Machine, closed_here};
 use super::settings::Settings;
 use super::wait::{Need, Room};
 use crate::error::Closed;
+use crate::extensions::Extensions;
 #[cfg(feature = "tls")]
 use crate::socket::TlsInfo;
 use crate::socket::{Address, Output, Writer};
@@ -32,6 +35,15 @@ pub(crate) struct Shared {
     /// What the handshake found out, where the connection runs over TLS.
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Arc<TlsInfo>>,
+    /// By which the peer knows the session.
+    pub(super) id: RwLock<Arc<str>>,
+    pub(crate) extensions: Extensions,
+    /// What plugins want to see of the calls that this side makes.
+    pub(crate) hooks: Option<Arc<dyn CallHooks>>,
+    /// What comes before the session is open; `None` where it is open from the start.
+    pub(crate) early: Option<Early>,
+    /// When something was last read; kept from when it was first asked for.
+    pub(super) last_read: LastRead,
     /// Wakes one of those that wait for room, by what they need.
     rooms: [Notify; Need::COUNT],
     /// The session is closed.
@@ -52,6 +64,12 @@ pub(crate) struct Shared {
     pub(crate) cancel: CancellationToken,
 }
 
+#[derive(Default)]
+pub(super) struct LastRead {
+    is_wanted: AtomicBool,
+    at: Mutex<Option<Instant>>,
+}
+
 impl Shared {
     pub(crate) fn new(
         writer: Arc<dyn Writer>,
@@ -69,6 +87,11 @@ impl Shared {
             remote,
             #[cfg(feature = "tls")]
             tls: None,
+            id: RwLock::new("".into()),
+            extensions: Extensions::default(),
+            hooks: None,
+            early: None,
+            last_read: LastRead::default(),
             rooms: [const { Notify::const_new() }; Need::COUNT],
             over: CancellationToken::new(),
             queued: AtomicBool::new(false),
@@ -79,6 +102,39 @@ impl Shared {
             refused: AtomicU64::new(0),
             cancel: CancellationToken::new(),
         }
+    }
+
+    /// Adds what plugins want to see, and holds what comes before they let the session be opened.
+    pub(crate) fn with_plugins(mut self, hooks: Option<Arc<dyn CallHooks>>, early: bool) -> Self {
+        self.hooks = hooks;
+        if early {
+            self.early = Some(Early::default());
+            // Until the driver has done with the line; it keeps the session from being closed before that.
+            self.machine.get_mut().set_early(true);
+        }
+        self
+    }
+
+    pub(crate) fn id(&self) -> Arc<str> {
+        self.id.read().clone()
+    }
+
+    /// Whether plugins have not let the session be opened yet.
+    pub(crate) fn is_early(&self) -> bool {
+        self.early.as_ref().is_some_and(|early| !early.is_open())
+    }
+
+    /// Notes that something is read now.
+    pub(crate) fn note_read(&self) {
+        if self.last_read.is_wanted.load(Ordering::Relaxed) {
+            *self.last_read.at.lock() = Some(now());
+        }
+    }
+
+    /// When something was last read; from the first time that it is asked for on.
+    pub(super) fn last_read(&self) -> Instant {
+        self.last_read.is_wanted.store(true, Ordering::Relaxed);
+        *self.last_read.at.lock().get_or_insert_with(now)
     }
 
     /// The machine, for the driver, which needs no nudge.
@@ -216,7 +272,14 @@ impl Shared {
             self.ending.store(true, Ordering::Release);
         });
         self.ended.notify_waiters();
+        self.tell_early();
         self.pass_on_room();
+    }
+
+    fn tell_early(&self) {
+        if let Some(early) = &self.early {
+            early.ending();
+        }
     }
 
     /// Ends the session at once.
@@ -229,6 +292,7 @@ impl Shared {
         woken.into_iter().for_each(Waker::wake);
         self.ended.notify_waiters();
         self.over.cancel();
+        self.tell_early();
         self.pass_on_room();
     }
 }

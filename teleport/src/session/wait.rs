@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use super::shared::Shared;
+use crate::wire::Kind;
 
 /// What has to be free before one that waits goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,14 @@ pub(crate) enum Need {
 impl Need {
     pub(crate) const ALL: [Need; 2] = [Need::Output, Need::Slot];
     pub(crate) const COUNT: usize = Self::ALL.len();
+
+    /// The kind of call that has this need.
+    pub(super) fn kind(self) -> Kind {
+        match self {
+            Need::Output => Kind::PUSH,
+            Need::Slot => Kind::PULL,
+        }
+    }
 }
 
 /// For which of those that wait there is room.

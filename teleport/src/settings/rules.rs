@@ -117,6 +117,7 @@ impl Group for Timeouts {
         for (name, time, of_default, what) in [
             ("dial", self.dial, default.dial, "dial"),
             ("handshake", self.handshake, default.handshake, "TLS handshake"),
+            ("accept", self.accept, default.accept, "session that plugins look at"),
         ] {
             if time.is_zero() {
                 let default = duration::text(of_default);

@@ -120,6 +120,10 @@ fn no_time_at_all_is_too_short_to_call_or_dial() {
         problem(with(handshake)),
         "the setting `timeouts.handshake` is 0s, so every TLS handshake would end at once; the default is 10s"
     );
+    assert_eq!(
+        problem(with(Timeouts::default().with_accept(Duration::ZERO))),
+        "the setting `timeouts.accept` is 0s, so every session that plugins look at would end at once; the default is 10s"
+    );
     let (least, most) = (Duration::from_nanos(1), Duration::MAX);
     with(Timeouts::default().with_pull(None).with_dial(least).with_close(Duration::ZERO)).validate().unwrap();
     with(Timeouts::default().with_pull(most).with_dial(most).with_close(most)).validate().unwrap();
@@ -324,7 +328,7 @@ proptest! {
     #[test]
     fn what_is_written_reads_back(
         numbers in prop::array::uniform11(any::<u32>()),
-        (pull, times) in (any::<Option<Duration>>(), prop::array::uniform3(any::<Duration>())),
+        (pull, times) in (any::<Option<Duration>>(), prop::array::uniform4(any::<Duration>())),
         (nodelay, keepalive) in (any::<bool>(), any::<Option<Duration>>()),
         (codec, sequence, features) in ("\\PC{0,8}", any::<bool>(), 0..=Features::ALL.bits()),
     ) {
@@ -342,7 +346,7 @@ proptest! {
                 max_sessions: numbers[9],
                 max_handshakes: numbers[10],
             },
-            timeouts: Timeouts { pull, dial: times[0], handshake: times[1], close: times[2] },
+            timeouts: Timeouts { pull, dial: times[0], handshake: times[1], accept: times[2], close: times[3] },
             tcp: TcpOptions { nodelay, keepalive },
             headers: HeaderOptions {
                 codec,

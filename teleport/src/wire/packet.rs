@@ -324,6 +324,24 @@ impl Packet {
         SealedBody::within(self.buf, self.body.start, self.gzip)
     }
 
+    /// Puts another uri in place of the one that came.
+    pub fn set_uri(&mut self, uri: &str) {
+        self.uri = self.append(uri);
+    }
+
+    /// Puts another status in place of the one that came.
+    pub fn set_status(&mut self, code: i32, text: &str) {
+        self.code = code;
+        self.status = self.append(text);
+    }
+
+    /// Puts a text behind all that is there.
+    fn append(&mut self, text: &str) -> Span {
+        let start = self.buf.len();
+        self.buf.extend_from_slice(text.as_bytes());
+        Span::new(start, self.buf.len())
+    }
+
     /// Bytes that it holds.
     #[must_use]
     #[allow(clippy::len_without_is_empty)]

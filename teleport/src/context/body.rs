@@ -1,8 +1,9 @@
 //! Bodies that a handler without types answers with.
 
-use super::slot::Answer;
+use super::answer::Answer;
 use crate::codec::{Encode, Json};
 use crate::status::Status;
+use crate::wire::RawBody;
 
 /// The body of a reply, for handlers that choose its codec themselves, such as those of unknown routes.
 ///
@@ -80,7 +81,27 @@ impl ReplyBody {
         ReplyBody(Inner::Raw(body.into()))
     }
 
-    pub(super) fn into_answer(self) -> Answer {
+    /// Id of the codec; 0 where there is no body.
+    #[must_use]
+    pub fn codec(&self) -> u8 {
+        match &self.0 {
+            Inner::Empty => 0,
+            Inner::Encoded(codec, _) => *codec,
+            Inner::Raw(body) => RawBody::new(body).codec(),
+        }
+    }
+
+    /// The body without its codec id.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match &self.0 {
+            Inner::Empty => &[],
+            Inner::Encoded(_, payload) => payload,
+            Inner::Raw(body) => RawBody::new(body).payload(),
+        }
+    }
+
+    pub(crate) fn into_answer(self) -> Answer {
         match self.0 {
             Inner::Empty => Answer::Nothing,
             Inner::Encoded(codec, payload) => Answer::Payload(codec, payload),

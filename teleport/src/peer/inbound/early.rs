@@ -1,0 +1,89 @@
+//! Packets that come before the session is open.
+
+use super::Dispatch;
+use crate::buffer;
+use crate::context::write_status;
+use crate::error::Initiator;
+use crate::socket::Output;
+use crate::status::Status;
+use crate::wire::{Header, Packet};
+
+impl Dispatch {
+    /// Whether so much came before the session is open that nothing more is to be read.
+    pub(super) fn is_early_full(&self) -> bool {
+        self.early && self.shared.early.as_ref().is_some_and(|early| early.is_full())
+    }
+
+    /// Whether the packet that is handled now came before the session was open, and is not to be refused because the
+    /// other side, which sent it, has sent its last.
+    pub(super) fn came_in_time(&self) -> bool {
+        self.came_early > 0
+            && self.shared.machine().closed().is_some_and(|closed| closed.initiator == Initiator::Remote)
+    }
+
+    /// Puts a pull or push in the line of those that wait until the session is open.
+    pub(super) fn packet_before_open(
+        &mut self,
+        header: &Header<'_>,
+        header_codec: u8,
+        out: &mut Output,
+        packet: impl FnOnce() -> Packet,
+    ) {
+        self.settle_early(out);
+        if !self.early {
+            return self.packet(header, header_codec, out, packet);
+        }
+        let Some(early) = &self.shared.early else { return };
+        match early.outcome() {
+            Some(Err(status)) => write_status(&self.shared, header, header_codec, &status, out),
+            _ if early.is_full() => {
+                let text = "more pulls and pushes came than may before the session is open";
+                write_status(&self.shared, header, header_codec, &Status::unavailable(text), out);
+            }
+            _ => early.hold(packet()),
+        }
+    }
+
+    /// What this side's last word says: why it closes, where plugins did not let the session in.
+    pub(super) fn farewell(&self) -> String {
+        match self.shared.early.as_ref().and_then(|early| early.outcome()) {
+            Some(Err(status)) => status.to_string(),
+            _ => super::CLOSING.into(),
+        }
+    }
+
+    /// Hands on what waited, where the session is open now, or answers it, where it never will be.
+    pub(super) fn settle_early(&mut self, out: &mut Output) {
+        if !self.early {
+            return;
+        }
+        let Some(early) = &self.shared.early else { return };
+        let Some(outcome) = early.outcome() else { return };
+        let (waiting, left) = early.take_all();
+        let answer = |header: &Header<'_>, header_codec: u8, status: &Status, out: &mut Output| {
+            write_status(&self.shared, header, header_codec, status, out);
+        };
+        match outcome {
+            Ok(()) => {
+                let status = Status::failed_plugin("a plugin took the call and did not answer it");
+                left.iter().for_each(|(header, codec)| answer(header, *codec, &status, out));
+                self.came_early = waiting.len();
+                self.parked_bytes += waiting.iter().map(|packet| super::PARKED + packet.len()).sum::<usize>();
+                self.parked.extend(waiting);
+            }
+            Err(status) => {
+                left.iter().for_each(|(header, codec)| answer(header, *codec, &status, out));
+                for packet in waiting {
+                    answer(&packet.header(), packet.header_codec(), &status, out);
+                    buffer::give(packet.into_buf());
+                }
+                if self.refused {
+                    return;
+                }
+                self.refused = true;
+            }
+        }
+        self.early = self.refused;
+        self.shared.machine().set_early(false);
+    }
+}

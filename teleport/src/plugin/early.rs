@@ -1,0 +1,225 @@
+//! Sessions that have begun and are not open yet.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Chain, Hooks, OutgoingReply};
+use crate::context::{Answer, Context, ReplyBody};
+use crate::error::{Error, Refusal, Result};
+use crate::session::{Session, inflate};
+use crate::socket::Output;
+use crate::status::Status;
+use crate::wire::Uri;
+
+/// Which side began a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Dialed,
+    Accepted,
+}
+
+impl Side {
+    pub(super) fn hook(self) -> Hooks {
+        match self {
+            Side::Dialed => Hooks::AFTER_DIAL,
+            Side::Accepted => Hooks::AFTER_ACCEPT,
+        }
+    }
+}
+
+/// A session that has been dialed or accepted and is not open yet.
+///
+/// Pulls and pushes over [`session`](Self::session) go out at once, and replies come back. Pulls and pushes of the other
+/// side wait in a line of 64 KiB, past which the session stops reading; [`receive`](Self::receive) takes them out. Those
+/// that are left go to their handlers when the last hook has let the session pass.
+pub struct Early<'a> {
+    session: &'a Session,
+}
+
+impl Early<'_> {
+    /// The session. Closing it here ends the hooks too.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        self.session
+    }
+
+    /// The next pull or push that has come, taken out of the line; waits for one.
+    ///
+    /// # Errors
+    ///
+    /// A closed error where the session ends, a decode error where the body can't be inflated.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits, nothing is taken out.
+    pub async fn receive(&mut self) -> Result<EarlyCall> {
+        self.receive_if(&|_| true).await
+    }
+
+    /// The next pull or push to this path, taken out of the line; those to others stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits, nothing is taken out.
+    pub async fn receive_at(&mut self, path: &str) -> Result<EarlyCall> {
+        self.receive_if(&|uri| Uri::new(uri).decoded_path().is_ok_and(|decoded| decoded == path)).await
+    }
+
+    async fn receive_if(&mut self, wanted: &(dyn Fn(&str) -> bool + Sync)) -> Result<EarlyCall> {
+        let shared = self.session.shared();
+        let mut packet = shared.take_early(wanted).await?;
+        let inflated = inflate(&mut packet, shared.settings.decode.max_inflated);
+        let call = EarlyCall(Some(Context::new(self.session.clone(), packet)));
+        match inflated {
+            Ok(()) => Ok(call),
+            Err(error) => {
+                call.refuse(Status::bad_request(error.to_string()));
+                Err(Error::decode(&error))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Early<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Early").field(self.session).finish()
+    }
+}
+
+/// A pull or push that came before the session was open, and that a plugin took.
+///
+/// It reads like a [`Context`]. A pull is to be answered; one that is dropped is answered with 424, or, where the session
+/// is being refused, with the status of the refusal.
+#[must_use = "the other side waits for an answer"]
+pub struct EarlyCall(Option<Context>);
+
+impl EarlyCall {
+    /// Answers the pull; a push is done with.
+    pub fn answer(self, body: ReplyBody) {
+        self.finish(body.into_answer());
+    }
+
+    /// Answers the pull with a status other than OK.
+    pub fn refuse(self, status: Status) {
+        self.finish(Answer::Failed(status));
+    }
+
+    fn finish(mut self, answer: Answer) {
+        if let Some(cx) = self.0.take() {
+            send(cx, answer);
+        }
+    }
+}
+
+fn send(cx: Context, answer: Answer) {
+    if cx.is_push() {
+        return;
+    }
+    let session = cx.session().clone();
+    let mut out = Output::default();
+    OutgoingReply::new(cx, answer).write(&mut out, |_| {});
+    session.shared().with(|machine| machine.append(&mut out));
+}
+
+impl Deref for EarlyCall {
+    type Target = Context;
+
+    fn deref(&self) -> &Context {
+        self.0.as_ref().expect("it is there until it is answered, which takes the call")
+    }
+}
+
+impl Drop for EarlyCall {
+    fn drop(&mut self) {
+        let Some(cx) = self.0.take() else { return };
+        if cx.is_push() {
+            return;
+        }
+        // The hook may be about to refuse the session: its status is the better answer.
+        let session = cx.session().clone();
+        match session.shared().early.as_ref() {
+            Some(early) if early.outcome().is_none() => {
+                early.leave(cx.original_header().into_owned(), cx.header_codec());
+            }
+            _ => send(
+                cx,
+                Answer::Failed(Status::failed_plugin("a plugin took the call and did not answer it")),
+            ),
+        }
+    }
+}
+
+impl fmt::Debug for EarlyCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("EarlyCall").field(&**self).finish()
+    }
+}
+
+/// Leads a session that has begun through the hooks of its side. When they are through, `enter` is called to enter it
+/// among the open ones, and what waited goes to its handlers; where one refuses, the session is closed.
+///
+/// To be run in a task of its own: dropped before its end, it ends the session.
+pub(crate) async fn welcome(
+    chain: Arc<Chain>,
+    session: Session,
+    (side, limit): (Side, Duration),
+    enter: impl FnOnce(&Session),
+) -> Result<()> {
+    let shared = session.shared();
+    let mut unsettled = Unsettled { session: &session, refused: None };
+    let mut early = Early { session: &session };
+    let passed = || shared.early.iter().for_each(|early| early.pass());
+    let over = || {
+        let closed = shared.machine().closed().cloned();
+        let error = closed.map_or_else(|| Error::closed_by_user("the session is over"), Error::closed);
+        error.with_peer(session.remote_addr())
+    };
+    let hooks = tokio::time::timeout(limit, chain.begin(side, &mut early, passed));
+    let refusal = match shared.over.run_until_cancelled(hooks).await {
+        Some(Ok(Ok(()))) => {
+            enter(&session);
+            shared.settle_early(Ok(()));
+            return if shared.is_early() { Err(over()) } else { Ok(()) };
+        }
+        Some(Ok(Err(refusal))) => refusal,
+        Some(Err(_)) => {
+            let setting = if side == Side::Dialed { "dial" } else { "accept" };
+            let text = format!("the hooks were not through within {limit:?} (setting `timeouts.{setting}`)");
+            Refusal { plugin: "that let it wait".into(), status: Status::failed_plugin(text) }
+        }
+        None => return Err(over()),
+    };
+    unsettled.refused = Some(refusal.clone());
+    drop(unsettled);
+    Err(Error::from(refusal).with_peer(session.remote_addr()))
+}
+
+/// A session whose hooks are not through. Dropped, it is not let in.
+struct Unsettled<'a> {
+    session: &'a Session,
+    refused: Option<Refusal>,
+}
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        let shared = self.session.shared();
+        match self.refused.take() {
+            Some(Refusal { plugin, status }) => {
+                let reason = format!("the plugin {plugin} refused the session: {status}");
+                shared.settle_early(Err(status));
+                self.session.start_close_with(reason.into());
+            }
+            None if shared.is_early() => {
+                shared.settle_early(Err(Status::unavailable("the session is closing")));
+                self.session.abort();
+            }
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What comes over a session before it is open.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::shared::Shared;
+use crate::error::{Error, Result};
+use crate::status::Status;
+use crate::wire::{Header, Packet};
+
+/// Bytes of the pulls and pushes that are held for a session which is not open yet; past it the reader stops. One packet
+/// may go over it. A greeting is far smaller, and whoever sends it has not shown yet who it is.
+pub(crate) const MAX_EARLY: usize = 64 * 1024;
+/// What a packet costs beside its bytes.
+const HELD: usize = 256;
+
+/// The line of those that wait until the session's hooks have let it pass.
+#[derive(Default)]
+pub(crate) struct Early {
+    line: Mutex<Line>,
+    arrived: Notify,
+    settled: CancellationToken,
+    /// Plugins that have let the session pass so far.
+    passed: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Line {
+    outcome: Option<std::result::Result<(), Status>>,
+    packets: VecDeque<Packet>,
+    /// Pulls that a plugin took and did not answer, by header and its codec.
+    left: Vec<(Header<'static>, u8)>,
+    /// What both cost.
+    bytes: usize,
+}
+
+impl Early {
+    /// Whether the session is open, or why it never will be; `None` while that is not settled.
+    pub(crate) fn outcome(&self) -> Option<std::result::Result<(), Status>> {
+        self.line.lock().outcome.clone()
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.line.lock().outcome, Some(Ok(())))
+    }
+
+    /// Puts a packet at the end of the line.
+    pub(crate) fn hold(&self, packet: Packet) {
+        let mut line = self.line.lock();
+        line.bytes += HELD + packet.len();
+        line.packets.push_back(packet);
+        drop(line);
+        self.arrived.notify_one();
+    }
+
+    /// Tells whoever waits for a packet to look again: the session ends.
+    pub(super) fn ending(&self) {
+        self.arrived.notify_one();
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.line.lock().bytes > MAX_EARLY
+    }
+
+    /// Empties the line: the packets that wait in it, and the pulls that a plugin took and did not answer.
+    pub(crate) fn take_all(&self) -> (VecDeque<Packet>, Vec<(Header<'static>, u8)>) {
+        let mut line = self.line.lock();
+        line.bytes = 0;
+        (std::mem::take(&mut line.packets), std::mem::take(&mut line.left))
+    }
+
+    /// Takes back a pull that was not answered.
+    pub(crate) fn leave(&self, header: Header<'static>, header_codec: u8) {
+        let mut line = self.line.lock();
+        line.bytes += HELD + header.uri.len();
+        line.left.push((header, header_codec));
+    }
+
+    /// Settles whether the session is open; the first time counts.
+    pub(crate) fn settle(&self, outcome: std::result::Result<(), Status>) {
+        self.line.lock().outcome.get_or_insert(outcome);
+        self.settled.cancel();
+    }
+
+    /// Notes that one more plugin has let the session pass.
+    pub(crate) fn pass(&self) {
+        self.passed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many plugins let the session pass, once that is settled.
+    pub(crate) async fn passed(&self) -> usize {
+        self.settled.cancelled().await;
+        self.passed.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    /// Opens the session, or tells why it will not be; the first time counts.
+    pub(crate) fn settle_early(&self, outcome: std::result::Result<(), Status>) {
+        let Some(early) = &self.early else { return };
+        early.settle(outcome);
+        self.with(|machine| machine.look_again());
+    }
+
+    /// The first packet in the line whose uri is `wanted`, taken out; waits for it until the session closes.
+    pub(crate) async fn take_early(&self, wanted: &(dyn Fn(&str) -> bool + Sync)) -> Result<Packet> {
+        let closed = || {
+            let closed = self.machine().closed().cloned();
+            closed.map_or_else(|| Error::closed_by_user("the session is open"), Error::closed)
+        };
+        let Some(early) = &self.early else { return Err(closed()) };
+        loop {
+            let found = {
+                let mut line = early.line.lock();
+                let at = line.packets.iter().position(|packet| wanted(packet.uri()));
+                let found = at.and_then(|at| line.packets.remove(at));
+                line.bytes -= found.as_ref().map_or(0, |packet| HELD + packet.len());
+                found
+            };
+            if let Some(packet) = found {
+                // There is room for more now.
+                self.with(|machine| machine.look_again());
+                return Ok(packet);
+            }
+            // What the other side sent before it ended stands in the line by then.
+            if !self.machine().is_open() {
+                return Err(closed());
+            }
+            early.arrived.notified().await;
+        }
+    }
+}
