@@ -199,6 +199,19 @@ async fn whoever_is_refused_is_told_in_the_answers_to_its_calls() {
     }
 }
 
+#[tokio::test]
+async fn whoever_is_refused_and_has_not_called_is_told_in_the_last_word() {
+    let server =
+        answering().0.plugin(Probe::acting("gate", "after_accept", Act::Refuse(Status::unauthorized("no"))));
+    let server = server.build().unwrap();
+    let session = Peer::builder().build().unwrap().connect(&server).await.unwrap();
+    session.closed().await;
+    assert_eq!(session.close_reason().as_deref(), Some("the other side refused the session: 401 no"));
+    let error = double(&session, "/ready", 1).await.unwrap_err();
+    assert!(error.is_closed() && error.delivery() == Some(Delivery::NotSent), "{error}");
+    assert_eq!(error.initiator(), Initiator::Remote);
+}
+
 /// Takes what comes and leaves it without an answer.
 struct Careless(Option<Status>);
 
@@ -418,7 +431,7 @@ async fn the_end_is_told_to_those_that_let_the_session_in() {
     }
     assert_eq!(
         before.1.take(),
-        [format!("kept known {:?} the other side closed the connection", Initiator::Remote)]
+        [format!("kept known {:?} the other side is closing and did not take the call", Initiator::Remote)]
     );
     assert_eq!(after.1.take().len(), 1);
 
