@@ -129,7 +129,10 @@ macro_rules! run {
                 let sent = poll_fn(|cx| flight.poll(cx, &$request, &mut || Ok(copy(&$body)))).await;
                 drop(flight);
                 match sent {
-                    Err(error) if error.is_closed() && error.delivery() == Some(Delivery::NotSent) => {}
+                    Err(error) if error.is_closed() && error.delivery() == Some(Delivery::NotSent) => {
+                        // Whoever was told of the end on another thread is about to say so.
+                        tokio::task::yield_now().await;
+                    }
                     outcome => return (Some(session), outcome),
                 }
             }

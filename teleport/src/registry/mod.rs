@@ -42,8 +42,8 @@
 //! server.announce(registry.clone()).await?; // each service under its own name, here "Arith"
 //!
 //! let balancer = Balancer::new(&Peer::builder().build()?, registry, "Arith");
-//! let session = balancer.session().await?;
-//! assert_eq!(ArithClient::new(&session).mul(6, 7).await?, 42);
+//! let arith = ArithClient::new(&balancer); // picks an instance for each call
+//! assert_eq!(arith.mul(6, 7).await?, 42);
 //! # Ok(()) }
 //! ```
 //!
