@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use teleport::wire::{Body, Header, Kind, PacketId};
-use teleport::{Connection, Delivery, Initiator, Limits, Peer, PeerBuilder, Session, Timeouts};
+use teleport::{Connection, Context, Delivery, Initiator, Limits, Peer, PeerBuilder, Session, Timeouts};
 use teleport_tests::{RawPeer, json, packet};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, Semaphore};
@@ -297,7 +297,7 @@ async fn a_session_ends_with_the_last_handle() {
 async fn either_side_may_call() {
     let near = Peer::builder().pull("/name", |_, ()| async { Ok("near") }).unwrap().build().unwrap();
     let far = Peer::builder()
-        .pull("/ask_back", |cx: teleport::Context, ()| async move {
+        .pull("/ask_back", |cx: Context, ()| async move {
             Ok(cx.session().pull("/name").await?.decode::<String>()?)
         })
         .unwrap()
@@ -490,7 +490,7 @@ async fn a_reply_over_the_limit_ends_its_call_and_no_other() {
 #[tokio::test]
 async fn what_a_handler_sends_before_it_answers_goes_out_before_its_answer() {
     let server = Peer::builder()
-        .pull("/subscribe", |cx: teleport::Context, ()| async move {
+        .pull("/subscribe", |cx: Context, ()| async move {
             cx.session().push("/event").body(&1).await?;
             Ok(2)
         })
@@ -540,4 +540,32 @@ async fn a_push_is_sent_once() {
     let mut push = session.push("/x").body(&1);
     (&mut push).await.unwrap();
     let _ = (&mut push).await;
+}
+
+/// It would hold the session's reader, and with it all other calls.
+#[tokio::test]
+async fn a_handler_that_computes_for_long_gets_a_task_of_its_own_until_it_is_quick_again() {
+    let compute = |_: Context, long: bool| async move {
+        let began = Instant::now();
+        while long && began.elapsed() < Duration::from_millis(1) {
+            std::hint::spin_loop();
+        }
+        Ok(format!("{}", tokio::task::id()))
+    };
+    let server = Peer::builder().pull("/compute", compute).unwrap().build().unwrap();
+    let session = Peer::builder().build().unwrap().connect(&server).await.unwrap();
+    let task_of = async |long: bool| -> String {
+        session.pull("/compute").body(&long).await.unwrap().decode().unwrap()
+    };
+    let reader = task_of(false).await;
+    assert_eq!(task_of(true).await, reader, "nobody can know before it has run");
+    let tries = 0..10_000;
+    let mut slow = tries.clone();
+    while task_of(true).await == reader {
+        slow.next().expect("it goes on in the reader's task");
+    }
+    let mut quick = tries;
+    while task_of(false).await != reader {
+        quick.next().expect("it never comes back to the reader's task");
+    }
 }

@@ -2,6 +2,7 @@
 
 mod early;
 mod hooked;
+mod watch;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -9,6 +10,7 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 use hooked::Seen;
+use watch::Watch;
 
 use crate::buffer;
 use crate::context::{Context, write_status};
@@ -67,6 +69,7 @@ pub(super) struct Dispatch {
     dropped: u64,
     /// Something came in this read.
     arrived: bool,
+    watch: Watch,
     /// Which packets plugins look at.
     seen: Seen,
     /// The session is not open yet: pulls and pushes wait for that.
@@ -81,6 +84,7 @@ impl Dispatch {
     pub(super) fn new(shared: Arc<Shared>, handle: Weak<Handle>, router: Arc<Router>) -> Self {
         Dispatch {
             arrived: false,
+            watch: Watch::default(),
             seen: Seen::new(&router),
             early: shared.early.is_some(),
             refused: false,
@@ -156,6 +160,7 @@ impl Dispatch {
     pub(super) fn begin(&mut self) {
         self.session = Session::upgrade(&self.handle);
         self.replies = REPLIES.take();
+        self.watch.begin();
     }
 
     /// Ends what [`begin`](Self::begin) began: hands the replies that came to their callers, and wakes these; how many
@@ -164,6 +169,7 @@ impl Dispatch {
         self.session = None;
         if std::mem::take(&mut self.arrived) {
             self.shared.note_read();
+            self.watch.end(&self.shared);
         }
         let (mut replies, mut callers) = (std::mem::take(&mut self.replies), CALLERS.take());
         if !replies.is_empty() {

@@ -1,14 +1,17 @@
-//! Running a handler: polled in place first, in a task of its own only where it has to wait.
+//! Running a handler: polled in place first, in a task of its own only where it has to wait, or computes for long.
 //!
 //! Nothing here depends on a handler's types: those are behind [`Slot`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use super::hooked::Hooked;
+use super::pace::Pace;
 use super::slot::Slot;
 use crate::codec::gzip;
 use crate::context::{Answer, Context, write_answer, write_status};
@@ -23,6 +26,7 @@ const KEPT_SLOTS: usize = 64;
 /// A handler without its types.
 pub(crate) struct Handler {
     slots: Mutex<Slots>,
+    pace: Arc<Pace>,
     /// Whether it sees bodies inflated, as all but those do that pass them on.
     opens: bool,
 }
@@ -53,7 +57,7 @@ pub(crate) struct Inbound<'a> {
 
 impl Handler {
     pub(super) fn new(first: Pin<Box<dyn Slot>>) -> Self {
-        Handler { slots: Mutex::new(Slots { first, idle: Vec::new() }), opens: true }
+        Handler { slots: Mutex::new(Slots { first, idle: Vec::new() }), pace: Arc::default(), opens: true }
     }
 
     /// A handler that gets its packets as they came.
@@ -100,14 +104,20 @@ impl Handler {
         let mut answer = None;
         // A handler that has to wait is polled again at once by its task, so this waker need not wake.
         let task = &mut TaskContext::from_waker(Waker::noop());
+        let slow = self.pace.is_slow();
+        let timer = (!slow && session.shared().is_watched()).then(Instant::now);
         let polled = catch_unwind(AssertUnwindSafe(|| {
             slot.as_mut().begin(cx);
-            slot.as_mut().poll(task, codec, &mut answer)
+            if slow { Poll::Pending } else { slot.as_mut().poll(task, codec, &mut answer) }
         }));
+        if let Some(began) = timer {
+            self.pace.note(began.elapsed());
+        }
         let panic = match polled {
             Ok(Poll::Pending) => {
-                let call =
-                    Call { header: header.clone().into_owned(), header_codec, codec, bytes, slot, hooked };
+                let header = header.clone().into_owned();
+                let pace = slow.then(|| self.pace.clone());
+                let call = Call { header, header_codec, codec, bytes, slot, pace, hooked };
                 spawn(session.clone(), call);
                 return Started::Spawned;
             }
@@ -163,12 +173,14 @@ struct Call {
     /// Bytes of its packet.
     bytes: usize,
     slot: Pin<Box<dyn Slot>>,
+    /// Where the first poll is still to come, and to be timed.
+    pace: Option<Arc<Pace>>,
     hooked: Option<Hooked>,
 }
 
 /// Goes on with a call in a task of its own.
 fn spawn(session: Session, call: Call) {
-    let Call { header, header_codec, codec, bytes, mut slot, hooked } = call;
+    let Call { header, header_codec, codec, bytes, mut slot, mut pace, hooked } = call;
     let hooked = hooked.map(Hooked::in_task);
     // Encoded now: nothing may be left to do where the task is dropped.
     let mut fallback = Output::default();
@@ -180,8 +192,13 @@ fn spawn(session: Session, call: Call) {
         let cancel = serving.session().shared().cancel.clone();
         let mut answer = None;
         let poll = std::future::poll_fn(|task| {
-            catch_unwind(AssertUnwindSafe(|| slot.as_mut().poll(task, codec, &mut answer).map(Ok)))
-                .unwrap_or_else(|panic| Poll::Ready(Err(panic)))
+            let timed = pace.take().map(|pace| (pace, Instant::now()));
+            let polled =
+                catch_unwind(AssertUnwindSafe(|| slot.as_mut().poll(task, codec, &mut answer).map(Ok)));
+            if let Some((pace, began)) = timed {
+                pace.note(began.elapsed());
+            }
+            polled.unwrap_or_else(|panic| Poll::Ready(Err(panic)))
         });
         let shared = serving.session().shared();
         match cancel.run_until_cancelled(poll).await {

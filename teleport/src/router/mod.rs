@@ -3,6 +3,7 @@
 mod function;
 mod handler;
 mod hooked;
+mod pace;
 mod routes;
 mod sealed;
 mod service;

@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     queued: AtomicBool,
     /// Nothing that the other side begins is taken any more.
     ending: AtomicBool,
+    /// Handlers are timed.
+    watched: AtomicBool,
     /// A reply has told the other side what this one understands.
     announced: AtomicBool,
     /// What the other side understands, as in the machine.
@@ -96,6 +98,7 @@ impl Shared {
             over: CancellationToken::new(),
             queued: AtomicBool::new(false),
             ending: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
             announced: AtomicBool::new(false),
             understood: AtomicU32::new(0),
             ended: Notify::const_new(),
@@ -195,6 +198,15 @@ impl Shared {
     /// down and waits for the handlers, which may still call.
     pub(crate) fn is_ending(&self) -> bool {
         self.ending.load(Ordering::Acquire)
+    }
+
+    /// Whether handlers are to be timed, as one of them holds the reader.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn watch(&self, watched: bool) {
+        self.watched.store(watched, Ordering::Relaxed);
     }
 
     /// What a reply is to announce: what this side understands, in the first one.
