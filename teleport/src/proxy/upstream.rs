@@ -96,7 +96,7 @@ impl Upstream {
         Self::new(Kind::PerClient { builder: Box::new(builder), address: None, open })
     }
 
-    /// The session that `choose` ends with, asked for each packet: a balancer, a session that is dialed again, one by what
+    /// The session that `choose` ends with, asked for each packet: that of a [`Balancer`](crate::registry::Balancer), one by what
     /// the context tells. An error of it is answered as it is.
     ///
     /// # Examples
