@@ -82,7 +82,7 @@
 //! |---|---|
 //! | `after_register` | an error of [`PeerBuilder::build`](crate::PeerBuilder::build) that names plugin and route |
 //! | `after_dial` | an error of the dial; the session is closed |
-//! | `after_accept` | the session is closed; pulls that had come are answered with the status |
+//! | `after_accept` | the session is closed; pulls that had come are answered with the status, and a peer that reads farewells is told it |
 //! | before a write of a pull or push | an error of the call ([`Error::is_plugin`](crate::Error::is_plugin)); nothing was sent |
 //! | `before_read_header` | the session is closed: nobody knows yet what the packet is |
 //! | header or body of a pull | the pull is answered with the status |
@@ -106,6 +106,11 @@
 //!
 //! A hook that waits before a handler gets a task, so the session reads on; other calls may overtake it. The time that a
 //! pull or push of this side may take covers its hooks.
+//!
+//! # Bodies that are passed on
+//!
+//! A [`SealedBody`](crate::SealedBody), as a proxy passes it on, goes through the same hooks, and through those around it
+//! that read bodies, but is never opened: where it is compressed, hooks see it so. `is_sealed` of calls and replies tells.
 //!
 //! # What they cost
 //!

@@ -325,6 +325,94 @@ async fn calls_of_handlers_go_through_the_hooks_too() {
     }
 }
 
+/// Looks at what is passed on, on both sides of a gateway.
+struct Watch(Log);
+
+impl Plugin for Watch {
+    fn name(&self) -> &str {
+        "watch"
+    }
+    async fn before_write_pull(&self, call: &mut OutgoingCall<'_>) -> Verdict {
+        self.0.note(format!("to {} {} {}", call.uri(), call.is_sealed(), call.payload().len()));
+        call.add_query("via", "gateway");
+        Ok(())
+    }
+    async fn before_read_body(&self, cx: &mut Context) -> Verdict {
+        self.0.note(format!("from {} {}", cx.uri(), cx.payload().len()));
+        Ok(())
+    }
+    async fn after_read_body(&self, cx: &mut Context) -> Verdict {
+        self.0.note(format!("unopened {}", cx.payload().len()));
+        Ok(())
+    }
+    async fn after_read_reply_body(&self, reply: &mut IncomingReply<'_>) -> Verdict {
+        self.0.note(format!("answered {} {} {}", reply.is_sealed(), reply.status(), reply.payload().len()));
+        Ok(())
+    }
+    async fn before_write_reply(&self, reply: &mut teleport::plugin::OutgoingReply) -> Verdict {
+        self.0.note(format!("answers {} {} {}", reply.is_sealed(), reply.status(), reply.payload().len()));
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_is_passed_on_unopened_goes_through_the_hooks_unopened() {
+    let text = "a text that gzip makes shorter ".repeat(50);
+    let back = text.clone();
+    let backend = Peer::builder()
+        .pull("/echo", move |cx: Context, text: String| {
+            assert_eq!(text, back);
+            async move { if cx.query("fail").is_some() { Err(Status::new(1005, "no")) } else { Ok(text) } }
+        })
+        .unwrap()
+        .build()
+        .unwrap();
+    let log = Log::default();
+    let plain = Peer::builder().plugin(Watch(log.clone())).build().unwrap();
+    let upstream = plain.connect(&backend).await.unwrap();
+    let gateway = Peer::builder()
+        .unknown_pull_sealed(move |cx, body| {
+            let upstream = upstream.clone();
+            async move { Ok(upstream.pull(cx.uri()).sealed(body).await?) }
+        })
+        .plugin(Watch(log.clone()));
+    let (session, _gateway) = connect(Peer::builder(), gateway).await;
+    let reply = session.pull("/echo").body(&text).gzip(6).await.unwrap();
+    assert_eq!(reply.decode::<String>().unwrap(), text);
+    let lines = log.take();
+    let size = |line: &str| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap();
+    let (asked, answered) = (size(&lines[0]), size(&lines[3]));
+    assert!(asked < 200 && answered < 200, "compressed: {lines:?}");
+    let expected = [
+        format!("from /echo {asked}"),
+        format!("unopened {asked}"),
+        format!("to /echo true {asked}"),
+        format!("answered true 200 OK {answered}"),
+        format!("answers true 200 OK {answered}"),
+    ];
+    assert_eq!(lines, expected);
+    let error = session.pull("/echo?fail=1").body(&text).gzip(6).await.unwrap_err();
+    assert_eq!(error.status(), Some(&Status::new(1005, "no")));
+    assert_eq!(log.take()[3..], ["answers true 1005 no 0"]);
+}
+
+#[tokio::test]
+async fn a_uri_that_a_plugin_sets_starts_with_a_slash() {
+    struct Wrong;
+    impl Plugin for Wrong {
+        fn name(&self) -> &str {
+            "wrong"
+        }
+        async fn before_write_push(&self, call: &mut OutgoingCall<'_>) -> Verdict {
+            call.set_uri("teleport:farewell");
+            Ok(())
+        }
+    }
+    let (session, _server) = connect(Peer::builder().plugin(Wrong), answering().0).await;
+    let error = session.push("/ready").await.unwrap_err();
+    assert!(error.is_config() && error.delivery() == Some(Delivery::NotSent), "{error}");
+}
+
 #[tokio::test]
 async fn a_thousand_calls_at_once_pass_through_hooks_that_wait_on_both_sides() {
     let (server, _) = answering();

@@ -304,6 +304,26 @@ async fn a_session_that_ends_before_it_is_open_ends_its_hooks() {
     assert!(server.sessions().is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_does_not_wait_for_who_is_not_let_in() {
+    let server = answering().0.plugin(Stuck(Arc::new(AtomicBool::new(false)))).build().unwrap();
+    let session = Peer::builder().build().unwrap().connect(&server).await.unwrap();
+    let call = tokio::spawn({
+        let session = session.clone();
+        async move { double(&session, "/ready", 1).await }
+    });
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    let began = tokio::time::Instant::now();
+    let report = server.shutdown().within(Duration::from_secs(100)).await;
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    let error = call.await.unwrap().unwrap_err();
+    assert_eq!(error.code(), Some(Code::UNAVAILABLE), "{error}");
+    session.closed().await;
+}
+
 #[tokio::test]
 async fn a_dial_that_is_dropped_leaves_no_session() {
     let told = Arc::new(AtomicBool::new(false));
