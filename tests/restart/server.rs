@@ -60,7 +60,7 @@ mod unix {
                 ran.fetch_add(1, Ordering::SeqCst);
                 async move {
                     // Some are ready at once, the others are in flight for a while.
-                    if n % 4 > 0 {
+                    if !n.is_multiple_of(4) {
                         tokio::time::sleep(Duration::from_millis(n % 4)).await;
                     }
                     Ok(n)
