@@ -138,7 +138,8 @@ fn an_error_of_a_file_shows_its_line_and_what_there_is() {
             "headers.features = \"everything\"\n",
             "TOML parse error at line 1, column 20\n  |\n1 | headers.features = \"everything\"\n  \
              |                    ^^^^^^^^^^^^\n\
-             \"everything\" is no feature; write \"all\", \"none\" or names with commas between: \"parts\"\n",
+             \"everything\" is no feature; write \"all\", \"none\" or names with commas between: \"parts\", \
+             \"farewell\"\n",
         ),
     ] {
         assert_eq!(file_error(text), error);
