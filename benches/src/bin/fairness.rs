@@ -132,7 +132,7 @@ impl Beside {
                     let body = upload_of(Beside::Upload);
                     sleep(HEAD_START).await;
                     upload.upload(&body).await.expect("a reply");
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 });
                 vec![forever(Beside::Slow, desk), once]
             }

@@ -104,7 +104,8 @@ impl Handler {
         let mut answer = None;
         // A handler that has to wait is polled again at once by its task, so this waker need not wake.
         let task = &mut TaskContext::from_waker(Waker::noop());
-        let slow = self.pace.is_slow();
+        // Pushes, and what is passed on, keep their order, which is made where they are polled first.
+        let slow = self.opens && header.kind.is_pull() && self.pace.is_slow();
         let timer = (!slow && session.shared().is_watched()).then(Instant::now);
         let polled = catch_unwind(AssertUnwindSafe(|| {
             slot.as_mut().begin(cx);

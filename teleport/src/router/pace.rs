@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A handler that computes for longer than this at a time holds the session's reader. About what it costs to read and
-/// answer a hundred small calls; a task of its own costs a hundredth of it.
-const SLOW: Duration = Duration::from_micros(100);
+/// answer five hundred small calls; a task of its own costs a thousandth of it.
+const SLOW: Duration = Duration::from_micros(500);
 /// So many quick runs in a row make a slow handler quick again: a thread may lose its processor in any run.
 const QUICK_RUNS: u32 = 16;
 

@@ -6,7 +6,7 @@ use crate::session::Shared;
 
 /// A read whose packets take longer has a handler among them that computes for long, or very many that are quick. Far
 /// more than the packets of one read take when their handlers are quick, which is some ten microseconds.
-const LONG: Duration = Duration::from_micros(200);
+const LONG: Duration = Duration::from_micros(500);
 /// Handlers are timed up to so many reads after such a one. What they cost in between is looking at the clock twice.
 const READS: u32 = 64;
 
