@@ -173,9 +173,12 @@ async fn shut_down(peer: Arc<Inner>, deadline: watch::Receiver<Instant>) -> Shut
     // Side by side, while everything is still served: each has its own time limit.
     let farewells = std::mem::take(&mut *peer.farewells.lock());
     let farewells: Vec<_> = farewells.into_iter().map(|farewell| tokio::spawn(farewell())).collect();
-    for farewell in farewells {
-        let _ = farewell.await;
-    }
+    let said = async {
+        for farewell in farewells {
+            let _ = farewell.await;
+        }
+    };
+    comes_before(said, passed(deadline.clone())).await;
     let listeners = peer.stop_listening();
     let mut stopped = pin!(async {
         for task in listeners {

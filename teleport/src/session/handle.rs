@@ -202,12 +202,12 @@ impl Session {
 
     /// Waits until the session takes no new calls; it may still let others end.
     pub(crate) async fn ending(&self) {
-        self.shared().ending().await;
+        self.shared().shut().await;
     }
 
     /// As [`is_open`](Self::is_open), without the lock of the machine.
     pub(crate) fn takes_calls(&self) -> bool {
-        !self.shared().is_ending()
+        !self.shared().is_shut()
     }
 
     /// Why the session takes no new calls, where it doesn't.

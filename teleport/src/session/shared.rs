@@ -58,8 +58,10 @@ pub(crate) struct Shared {
     announced: AtomicBool,
     /// What the other side understands, as in the machine.
     understood: AtomicU32,
+    /// No call of this side begins any more.
+    shut: AtomicBool,
     /// Wakes those that wait for that.
-    ended: Notify,
+    shut_told: Notify,
     /// Pushes of the other side that nobody took.
     pub(crate) refused: AtomicU64,
     /// Ends the handlers that run in tasks, where the session is aborted.
@@ -101,7 +103,8 @@ impl Shared {
             watched: AtomicBool::new(false),
             announced: AtomicBool::new(false),
             understood: AtomicU32::new(0),
-            ended: Notify::const_new(),
+            shut: AtomicBool::new(false),
+            shut_told: Notify::const_new(),
             refused: AtomicU64::new(0),
             cancel: CancellationToken::new(),
         }
@@ -230,13 +233,24 @@ impl Shared {
         Features::new(self.understood.load(Ordering::Relaxed)).contains(features)
     }
 
-    /// Waits until the session is no longer open.
-    pub(super) async fn ending(&self) {
-        let mut ended = std::pin::pin!(self.ended.notified());
-        ended.as_mut().enable();
-        if !self.is_ending() {
-            ended.await;
+    /// Whether no call of this side begins any more; the machine says the same, and costs its lock.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.shut.load(Ordering::Acquire)
+    }
+
+    /// Waits for that.
+    pub(super) async fn shut(&self) {
+        let mut told = std::pin::pin!(self.shut_told.notified());
+        told.as_mut().enable();
+        if !self.is_shut() {
+            told.await;
         }
+    }
+
+    /// Notes that the machine is no longer open.
+    fn tell_shut(&self) {
+        self.shut.store(true, Ordering::Release);
+        self.shut_told.notify_waiters();
     }
 
     /// Lets go of the connection, so that handles of a session that is over don't keep it open.
@@ -258,6 +272,7 @@ impl Shared {
     /// The other side takes no more calls: none begins here, and the session waits for it to end.
     pub(crate) fn hold(&self, closed: Closed) {
         self.with(|machine| machine.hold(closed, now() + A_YEAR));
+        self.tell_shut();
         self.pass_on_room();
     }
 
@@ -270,6 +285,7 @@ impl Shared {
     pub(crate) fn linger(&self) {
         let until = in_a_while(self.settings.timeouts.close);
         self.with(|machine| machine.drain(closed_here(), until));
+        self.tell_shut();
     }
 
     /// As [`drain`](Self::drain), with a time for it.
@@ -283,7 +299,7 @@ impl Shared {
             machine.drain(closed, until);
             self.ending.store(true, Ordering::Release);
         });
-        self.ended.notify_waiters();
+        self.tell_shut();
         self.tell_early();
         self.pass_on_room();
     }
@@ -301,8 +317,8 @@ impl Shared {
             machine.close(closed, &mut woken);
             self.ending.store(true, Ordering::Release);
         });
+        self.tell_shut();
         woken.into_iter().for_each(Waker::wake);
-        self.ended.notify_waiters();
         self.over.cancel();
         self.tell_early();
         self.pass_on_room();

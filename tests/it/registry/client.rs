@@ -119,7 +119,8 @@ async fn a_call_that_was_not_sent_goes_elsewhere_and_one_that_may_have_run_does_
     let error = first.await.unwrap().unwrap_err();
     assert!(error.is_closed(), "{error}");
     assert_eq!(error.delivery(), Some(Delivery::Unanswered));
-    assert_eq!(second.await.unwrap().unwrap(), "b");
+    // The other one, or the first one over a new session.
+    second.await.unwrap().unwrap();
     assert_eq!([0, 1].map(|n| clerks[n].waits.load(Ordering::SeqCst)), [1, 0], "it was not sent again");
 }
 
@@ -139,7 +140,9 @@ async fn no_call_is_lost_when_an_instance_shuts_down_without_a_word_to_the_regis
     let closing = tokio::spawn(async move { a.shutdown().within(Duration::from_millis(300)).await });
     let mut by = [0, 0];
     while !closing.is_finished() {
-        by[usize::from(desk.who().await.unwrap() == "b")] += 1;
+        let is_b = desk.who().await.unwrap() == "b";
+        assert!(by[1] > 0 || !is_b || !last.is_finished(), "it turned away at the first refusal, not at the end");
+        by[usize::from(is_b)] += 1;
     }
     assert!(by[1] > 0, "{by:?}");
     assert_eq!(desk.who().await.unwrap(), "b");
