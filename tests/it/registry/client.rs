@@ -141,7 +141,10 @@ async fn no_call_is_lost_when_an_instance_shuts_down_without_a_word_to_the_regis
     let mut by = [0, 0];
     while !closing.is_finished() {
         let is_b = desk.who().await.unwrap() == "b";
-        assert!(by[1] > 0 || !is_b || !last.is_finished(), "it turned away at the first refusal, not at the end");
+        assert!(
+            by[1] > 0 || !is_b || !last.is_finished(),
+            "it turned away at the first refusal, not at the end"
+        );
         by[usize::from(is_b)] += 1;
     }
     assert!(by[1] > 0, "{by:?}");
