@@ -35,6 +35,8 @@ pub(super) struct Driver {
     yielded: bool,
     /// The other side was told that every pull that was taken is answered.
     said_farewell: bool,
+    /// The connection took no more when it was last written to.
+    blocked: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +78,7 @@ impl Driver {
             phase: Phase::Running,
             yielded: false,
             said_farewell: false,
+            blocked: false,
         }
     }
 
@@ -158,9 +161,15 @@ impl Driver {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
         let (dispatch, output) = (&mut self.dispatch, &mut self.output);
         dispatch.begin();
-        let batch = self
-            .reader
-            .poll_batch(cx, &self.shared.settings.wire, &mut |arrival| dispatch.handle(arrival, output));
+        let limits = &self.shared.settings.wire;
+        let early = self.shared.early.as_ref().and_then(|early| early.max_body(limits.max_body));
+        let bounded = early.map(|most| limits.clone().with_max_body(most));
+        let limits = bounded.as_ref().unwrap_or(limits);
+        let batch = self.reader.poll_batch(cx, limits, &mut |arrival| dispatch.handle(arrival, output));
+        if batch.is_ready() {
+            // Also where it was a part of a packet. One that ends the session does not matter.
+            self.shared.note_alive();
+        }
         if self.dispatch.end() > 1 {
             // They are about to call again: what they write shall leave together.
             self.shared.machine().pre_arm();
@@ -216,7 +225,14 @@ impl Driver {
                 self.output.refill();
             }
             let writer = &self.writer;
-            match ready!(self.output.with_slices(|slices| writer.poll_write(cx, slices))) {
+            let written = self.output.with_slices(|slices| writer.poll_write(cx, slices));
+            if written.is_pending() {
+                self.blocked = true;
+            } else if std::mem::take(&mut self.blocked) {
+                // There is room where there was none: the other side has taken something.
+                self.shared.note_alive();
+            }
+            match ready!(written) {
                 Ok(0) => return Poll::Ready(Err(write_failed(&std::io::ErrorKind::WriteZero.into()))),
                 Ok(count) => self.output.advance(count),
                 Err(error) => return Poll::Ready(Err(write_failed(&error))),

@@ -67,8 +67,6 @@ pub(super) struct Dispatch {
     full: bool,
     /// Packets that were dropped because their type is unknown.
     dropped: u64,
-    /// Something came in this read.
-    arrived: bool,
     watch: Watch,
     /// Which packets plugins look at.
     seen: Seen,
@@ -83,7 +81,6 @@ pub(super) struct Dispatch {
 impl Dispatch {
     pub(super) fn new(shared: Arc<Shared>, handle: Weak<Handle>, router: Arc<Router>) -> Self {
         Dispatch {
-            arrived: false,
             watch: Watch::default(),
             seen: Seen::new(&router),
             early: shared.early.is_some(),
@@ -167,10 +164,7 @@ impl Dispatch {
     /// there were.
     pub(super) fn end(&mut self) -> usize {
         self.session = None;
-        if std::mem::take(&mut self.arrived) {
-            self.shared.note_read();
-            self.watch.end(&self.shared);
-        }
+        self.watch.end(&self.shared);
         let (mut replies, mut callers) = (std::mem::take(&mut self.replies), CALLERS.take());
         if !replies.is_empty() {
             self.replied = true;
@@ -244,7 +238,6 @@ impl Dispatch {
     ///
     /// A header that can't be read: what kind of packet it was, and who waits for an answer to it, is not known.
     pub(super) fn handle(&mut self, arrival: Arrival<'_>, out: &mut Output) -> Result<Flow, WireError> {
-        self.arrived = true;
         if self.seen.arrivals && !self.is_let_in(&arrival) {
             return Ok(Flow::Continue);
         }
@@ -419,7 +412,9 @@ impl Dispatch {
             return;
         }
         let most = self.shared.settings.limits.max_body;
-        let text = format!("a body of {body} bytes is over the limit of {most} (setting `limits.max_body`)");
+        let text = self.over_early_bound(body).unwrap_or_else(|| {
+            format!("a body of {body} bytes is over the limit of {most} (setting `limits.max_body`)")
+        });
         tracing::warn!(target: "teleport", uri = %header.uri, peer = %self.shared.remote, "{text}");
         self.refuse(header, header_codec, Status::new(Code::TOO_LARGE, text), out);
     }

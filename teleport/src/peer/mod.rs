@@ -380,6 +380,9 @@ impl Inner {
         {
             shared.tls = connection.tls;
         }
+        if let Some(early) = &shared.early {
+            early.bound(chain.max_early_body(side, 0));
+        }
         let shared = Arc::new(shared);
         let sessions = Arc::downgrade(self.hub.sessions());
         let registry: Weak<dyn IdRegistry> = sessions.clone();
@@ -389,6 +392,9 @@ impl Inner {
         if self.closed.load(Ordering::SeqCst) {
             // The peer was closed since the first look, and may not have seen this session.
             session.start_close();
+        }
+        if shared.early.is_none() {
+            chain.opened(side, &session);
         }
         let driver = Driver::new(shared.clone(), session.downgrade(), (reader, writer), self.router.clone());
         tracing::debug!(target: "teleport", peer = %shared.remote, id = %session.id(), "session opened");

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::erased::{self, Erased, HookStep};
 use super::{
-    Arriving, Disconnected, Early, Hooks, IncomingReply, OutgoingCall, OutgoingReply, Plugin, Route, Side,
-    Written,
+    Arriving, Disconnected, Early, Handlers, Hooks, IncomingReply, Opened, OutgoingCall, OutgoingReply,
+    Plugin, Route, Side, Written,
 };
 use crate::context::Context;
 use crate::error::{Error, Refusal};
-use crate::session::{CallHooks, Step, poll_once};
+use crate::session::{CallHooks, Session, Step, poll_once};
 use crate::status::Status;
 use crate::wire::Kind;
 
@@ -61,6 +61,18 @@ impl Plugins {
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|link| link.plugin.name())
+    }
+
+    /// The handlers that each brings along, with its name.
+    pub(crate) fn handlers(&self) -> impl Iterator<Item = Result<(&str, Handlers), Error>> {
+        self.0.iter().map(|link| {
+            let mut handlers = Handlers::default();
+            let name = link.plugin.name();
+            let given = link.plugin.handlers(&mut handlers);
+            given
+                .map_err(|status| Error::config(format!("the plugin {name} gave no handlers ({status})")))?;
+            Ok((name, handlers))
+        })
     }
 }
 
@@ -138,6 +150,23 @@ impl Chain {
 
     pub(crate) fn sees_begin(&self, side: Side) -> bool {
         self.has.any(side.hook())
+    }
+
+    /// The least that plugins behind the first `passed` bound early bodies to, and whose bound it is.
+    pub(crate) fn max_early_body(&self, side: Side, passed: usize) -> Option<(u32, &str)> {
+        let bound = |link: &'_ Link| link.plugin.max_early_body(side == Side::Dialed);
+        let bounds =
+            self.links.iter().skip(passed).filter_map(|link| Some((bound(link)?, link.plugin.name())));
+        bounds.min_by_key(|(bound, _)| *bound)
+    }
+
+    /// Tells of a session that is open.
+    pub(crate) fn opened(&self, side: Side, session: &Session) {
+        let opened = Opened { session, is_dialed: side == Side::Dialed };
+        self.having(Hooks::AFTER_OPEN).for_each(|link| {
+            // It can't refuse; what failed is logged.
+            let _ = link.plugin.after_open(&opened);
+        });
     }
 
     /// Tells of a route.

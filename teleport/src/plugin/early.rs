@@ -36,6 +36,8 @@ impl Side {
 /// that are left go to their handlers when the last hook has let the session pass.
 pub struct Early<'a> {
     session: &'a Session,
+    chain: &'a Chain,
+    side: Side,
 }
 
 impl Early<'_> {
@@ -43,6 +45,15 @@ impl Early<'_> {
     #[must_use]
     pub fn session(&self) -> &Session {
         self.session
+    }
+
+    /// Ends what the plugins up to the one whose hook calls this bound by
+    /// [`Plugin::max_early_body`](super::Plugin::max_early_body): for a hook that is about to answer the other side, which
+    /// may then send what it likes. It ends with the hook anyway.
+    pub fn lift_limit(&mut self) {
+        if let Some(early) = &self.session.shared().early {
+            early.bound(self.chain.max_early_body(self.side, early.passed_so_far() + 1));
+        }
     }
 
     /// The next pull or push that has come, taken out of the line; waits for one.
@@ -74,7 +85,10 @@ impl Early<'_> {
     async fn receive_if(&mut self, wanted: &(dyn Fn(&str) -> bool + Sync)) -> Result<EarlyCall> {
         let shared = self.session.shared();
         let mut packet = shared.take_early(wanted).await?;
-        let inflated = inflate(&mut packet, shared.settings.decode.max_inflated);
+        let most = shared.settings.decode.max_inflated;
+        // What is bounded as it travels is not to grow here.
+        let bound = shared.early.as_ref().and_then(|early| early.max_body(most));
+        let inflated = inflate(&mut packet, bound.unwrap_or(most));
         let call = EarlyCall(Some(Context::new(self.session.clone(), packet)));
         match inflated {
             Ok(()) => Ok(call),
@@ -173,8 +187,13 @@ pub(crate) async fn welcome(
 ) -> Result<()> {
     let shared = session.shared();
     let mut unsettled = Unsettled { session: &session, refused: None };
-    let mut early = Early { session: &session };
-    let passed = || shared.early.iter().for_each(|early| early.pass());
+    let mut early = Early { session: &session, chain: &chain, side };
+    let passed = || {
+        if let Some(early) = &shared.early {
+            early.pass();
+            early.bound(chain.max_early_body(side, early.passed_so_far()));
+        }
+    };
     let over = || {
         let closed = shared.machine().closed().cloned();
         let error = closed.map_or_else(|| Error::closed_by_user("the session is over"), Error::closed);
@@ -183,6 +202,7 @@ pub(crate) async fn welcome(
     let hooks = tokio::time::timeout(limit, chain.begin(side, &mut early, passed));
     let refusal = match shared.over.run_until_cancelled(hooks).await {
         Some(Ok(Ok(()))) => {
+            chain.opened(side, &session);
             enter(&session);
             shared.settle_early(Ok(()));
             return if shared.is_early() { Err(over()) } else { Ok(()) };

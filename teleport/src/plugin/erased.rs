@@ -9,8 +9,8 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use super::hooks::{Done, Hooks, written};
 use super::{
-    Arriving, Disconnected, Early, IncomingReply, OutgoingCall, OutgoingReply, Plugin, Route, Verdict,
-    Written, hooks,
+    Arriving, Disconnected, Early, Handlers, IncomingReply, Opened, OutgoingCall, OutgoingReply, Plugin,
+    Route, Verdict, Written, hooks,
 };
 use crate::context::Context;
 use crate::session::Step;
@@ -32,7 +32,9 @@ macro_rules! erase {
         /// [`Plugin`] without its futures. No method of it panics; a future that it returns may, see [`done`].
         pub(super) trait Erased: Send + Sync {
             fn name(&self) -> &str;
+            fn handlers(&self, handlers: &mut Handlers) -> Verdict;
             fn after_register(&self, route: &Route<'_>) -> Verdict;
+            fn max_early_body(&self, dialed: bool) -> Option<u32>;
             /// The hooks that it has, and those of them that may wait.
             fn hooks(&self) -> (Hooks, Hooks);
             $(fn $waiting<'a>(&'a self, arg: &'a $($wait_mut)? $WaitArg) -> HookStep<'a>;)*
@@ -42,6 +44,20 @@ macro_rules! erase {
         impl<P: Plugin> Erased for P {
             fn name(&self) -> &str {
                 Plugin::name(self)
+            }
+
+            fn handlers(&self, handlers: &mut Handlers) -> Verdict {
+                let given = catch_unwind(AssertUnwindSafe(|| Plugin::handlers(self, handlers)));
+                given.map_err(|panic| panicked(Erased::name(self), "handlers", &*panic))
+            }
+
+            fn max_early_body(&self, dialed: bool) -> Option<u32> {
+                let asked = catch_unwind(AssertUnwindSafe(|| Plugin::max_early_body(self, dialed)));
+                // One that can't say is trusted with nothing.
+                asked.unwrap_or_else(|panic| {
+                    panicked(Erased::name(self), "max_early_body", &*panic);
+                    Some(0)
+                })
             }
 
             fn after_register(&self, route: &Route<'_>) -> Verdict {
@@ -86,8 +102,16 @@ macro_rules! erase {
                 Plugin::name(&**self)
             }
 
+            fn handlers(&self, handlers: &mut Handlers) {
+                Plugin::handlers(&**self, handlers);
+            }
+
             fn after_register(&self, route: &Route<'_>) -> Verdict {
                 Plugin::after_register(&**self, route)
+            }
+
+            fn max_early_body(&self, dialed: bool) -> Option<u32> {
+                Plugin::max_early_body(&**self, dialed)
             }
 
             $(fn $waiting(&self, arg: &$($wait_mut)? $WaitArg) -> impl Future<Output = $Wait> + Send {
@@ -120,6 +144,7 @@ erase! {
         before_read_header BEFORE_READ_HEADER 13 () (Arriving<'_>) (Arriving<'static>) -> Verdict;
         after_read_header AFTER_READ_HEADER 14 (mut) (Context) (Context) -> Verdict;
         after_read_reply_header AFTER_READ_REPLY_HEADER 15 (mut) (IncomingReply<'_>) (IncomingReply<'static>) -> Verdict;
+        after_open AFTER_OPEN 16 () (Opened<'_>) (Opened<'static>) -> ();
     }
 }
 

@@ -150,6 +150,27 @@ impl<'a> Route<'a> {
     }
 }
 
+/// A session that is open now.
+#[derive(Debug)]
+pub struct Opened<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) is_dialed: bool,
+}
+
+impl<'a> Opened<'a> {
+    /// The session.
+    #[must_use]
+    pub fn session(&self) -> &'a Session {
+        self.session
+    }
+
+    /// Whether this side dialed it; else it was accepted.
+    #[must_use]
+    pub fn is_dialed(&self) -> bool {
+        self.is_dialed
+    }
+}
+
 /// A packet that has come and is not read yet.
 #[derive(Debug)]
 pub struct Arriving<'a> {

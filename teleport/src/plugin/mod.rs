@@ -56,8 +56,8 @@
 //!
 //! | when | hooks |
 //! |---|---|
-//! | the peer is built, for each route | [`after_register`](Plugin::after_register) |
-//! | a session begins | [`after_dial`](Plugin::after_dial), or [`after_accept`](Plugin::after_accept) |
+//! | the peer is built | [`handlers`](Plugin::handlers), then for each route [`after_register`](Plugin::after_register) |
+//! | a session begins | [`after_dial`](Plugin::after_dial), or [`after_accept`](Plugin::after_accept); [`after_open`](Plugin::after_open) when all plugins have let it pass |
 //! | this side pulls | [`before_write_pull`](Plugin::before_write_pull), [`after_write_pull`](Plugin::after_write_pull) |
 //! | this side pushes | [`before_write_push`](Plugin::before_write_push), [`after_write_push`](Plugin::after_write_push) |
 //! | a packet of any kind comes | [`before_read_header`](Plugin::before_read_header) |
@@ -136,7 +136,7 @@
 //! While the hooks after dial and accept of a session run, nothing that comes over it is handed to a handler, the peer's
 //! [`SessionHub`](crate::SessionHub) does not show it, and `dial` has not returned. Hooks on both sides talk to each other
 //! through [`Early`]: pulls and pushes over the session as ever, and what comes is taken out of the line in which it
-//! waits.
+//! waits. [`Plugin::max_early_body`] bounds what a stranger may send until then.
 //!
 //! ```
 //! use teleport::plugin::{Early, Plugin, Verdict};
@@ -177,6 +177,7 @@
 mod chain;
 mod early;
 mod erased;
+mod handlers;
 mod hooks;
 mod reply;
 
@@ -185,9 +186,10 @@ use std::future::Future;
 pub(crate) use chain::{Chain, Plugins, waited};
 pub use early::{Early, EarlyCall};
 pub(crate) use early::{Side, welcome};
+pub use handlers::Handlers;
 pub(crate) use hooks::Hooks;
 use hooks::Skipped;
-pub use hooks::{Arriving, Disconnected, Route};
+pub use hooks::{Arriving, Disconnected, Opened, Route};
 pub use reply::OutgoingReply;
 
 use crate::context::Context;
@@ -239,6 +241,13 @@ pub trait Plugin: Send + Sync + 'static {
     /// The plugin's name in logs and errors.
     fn name(&self) -> &str;
 
+    /// The place to bring handlers along: asked once, when the peer is built, of plugins that are attached to it. Calls
+    /// to them pass through the peer's plugins like all others; for everybody else they cost nothing. A uri that is taken
+    /// is an error of the build.
+    fn handlers(&self, handlers: &mut Handlers) {
+        let _ = handlers;
+    }
+
     /// A route is registered: told of each when the peer is built, pulls before pushes, by path.
     ///
     /// # Errors
@@ -247,6 +256,17 @@ pub trait Plugin: Send + Sync + 'static {
     fn after_register(&self, route: &Route<'_>) -> Verdict {
         let _ = route;
         Ok(())
+    }
+
+    /// Bytes of the largest body, codec id included, that may come over a session before this plugin has let it pass;
+    /// `None`, the default, leaves it at [`Limits::max_body`](crate::Limits::max_body). The least of all plugins counts. A
+    /// pull with a larger one is answered with 413, its bytes are skipped. `dialed` tells the sessions that this side dialed.
+    ///
+    /// A plugin that answers the other side before its hook ends, which may then send what it likes, says so first:
+    /// [`Early::lift_limit`].
+    fn max_early_body(&self, dialed: bool) -> Option<u32> {
+        let _ = dialed;
+        None
     }
 
     /// This side has dialed a session. May wait, within [`Timeouts::dial`](crate::Timeouts::dial).
@@ -259,6 +279,13 @@ pub trait Plugin: Send + Sync + 'static {
     fn after_accept(&self, early: &mut Early<'_>) -> impl Future<Output = Verdict> + Send {
         let _ = early;
         Skipped::verdict()
+    }
+
+    /// A session opens: all plugins have let it pass. Runs once for each, before anything comes to a handler and before
+    /// `dial` returns. Does not wait.
+    fn after_open(&self, session: &Opened<'_>) -> impl Future<Output = ()> + Send {
+        let _ = session;
+        Skipped::nothing()
     }
 
     /// A pull is about to be written: its uri, gzip level and body can be changed. May wait.

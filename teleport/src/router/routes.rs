@@ -228,6 +228,20 @@ impl Router {
     /// Puts the plugins of the peer before those of groups and services, and tells them of all routes.
     pub(crate) fn finish(&mut self, peer: &Plugins) -> Result<()> {
         self.chain = Arc::new(Chain::new(peer, &Plugins::default()));
+        for handlers in peer.handlers() {
+            let (plugin, handlers) = handlers?;
+            let name = format!("the plugin {plugin}");
+            for (uri, handler) in handlers.pulls {
+                let entry = Entry::new(&name, function::raw_pull(move |cx| handler(cx)));
+                let path = self.group("").path(&uri)?;
+                self.pulls.add("pull", path, entry)?;
+            }
+            for (uri, handler) in handlers.pushes {
+                let entry = Entry::new(&name, function::raw_push(move |cx| handler(cx)));
+                let path = self.group("").path(&uri)?;
+                self.pushes.add("push", path, entry)?;
+            }
+        }
         self.pulls.finish(false, peer, &self.chain)?;
         self.pushes.finish(true, peer, &self.chain)
     }

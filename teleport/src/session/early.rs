@@ -1,7 +1,8 @@
 //! What comes over a session before it is open.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -19,13 +20,16 @@ pub(crate) const MAX_EARLY: usize = 64 * 1024;
 const HELD: usize = 256;
 
 /// The line of those that wait until the session's hooks have let it pass.
-#[derive(Default)]
 pub(crate) struct Early {
     line: Mutex<Line>,
     arrived: Notify,
     settled: CancellationToken,
     /// Plugins that have let the session pass so far.
     passed: AtomicUsize,
+    /// Bytes of a body, where a plugin bounds them further than the limits do; else the largest number.
+    max_body: AtomicU32,
+    /// The plugin that does.
+    bounded_by: Mutex<Option<Arc<str>>>,
 }
 
 #[derive(Default)]
@@ -36,6 +40,19 @@ struct Line {
     left: Vec<(Header<'static>, u8)>,
     /// What both cost.
     bytes: usize,
+}
+
+impl Default for Early {
+    fn default() -> Self {
+        Early {
+            line: Mutex::default(),
+            arrived: Notify::new(),
+            settled: CancellationToken::new(),
+            passed: AtomicUsize::new(0),
+            max_body: AtomicU32::new(u32::MAX),
+            bounded_by: Mutex::default(),
+        }
+    }
 }
 
 impl Early {
@@ -89,6 +106,27 @@ impl Early {
     /// Notes that one more plugin has let the session pass.
     pub(crate) fn pass(&self) {
         self.passed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many plugins have let the session pass so far.
+    pub(crate) fn passed_so_far(&self) -> usize {
+        self.passed.load(Ordering::Relaxed)
+    }
+
+    /// Bounds the bodies that come from now on: bytes, and the plugin that wants it.
+    pub(crate) fn bound(&self, bound: Option<(u32, &str)>) {
+        *self.bounded_by.lock() = bound.map(|(_, plugin)| plugin.into());
+        self.max_body.store(bound.map_or(u32::MAX, |(most, _)| most), Ordering::Release);
+    }
+
+    /// Bytes of the largest body that may come, where that is less than `most`.
+    pub(crate) fn max_body(&self, most: u32) -> Option<u32> {
+        Some(self.max_body.load(Ordering::Acquire)).filter(|bound| *bound < most)
+    }
+
+    /// The plugin that bounds bodies.
+    pub(crate) fn bounded_by(&self) -> Option<Arc<str>> {
+        self.bounded_by.lock().clone()
     }
 
     /// How many plugins let the session pass, once that is settled.

@@ -117,10 +117,13 @@ impl Session {
         &self.shared().extensions
     }
 
-    /// How long nothing has come from the other side; it counts from when this is first asked for.
+    /// How long the other side has given no sign of life; it counts from when this is first asked for.
+    ///
+    /// Whatever is read is one, also a part of a packet; so is that it takes something of an output that was blocked. While
+    /// this side itself has stopped reading, because too many handlers run, it is zero.
     #[must_use]
     pub fn idle(&self) -> Duration {
-        now().saturating_duration_since(self.shared().last_read())
+        now().saturating_duration_since(self.shared().last_alive())
     }
 
     /// Why the session takes no new calls; `None` while it does.
@@ -163,6 +166,14 @@ impl Session {
         self.leave();
         self.shared().cancel.cancel();
         self.shared().close(Closed { initiator: Initiator::User, reason: reason.into() });
+    }
+
+    /// Ends the session as one whose connection is lost, with a reason that the errors of this side's calls tell: for
+    /// whoever finds that the other side is gone. These errors say that the library began it
+    /// ([`Initiator::Library`](crate::Initiator::Library)); handlers that run may end within the close timeout.
+    pub fn give_up(&self, reason: impl Into<Cow<'static, str>>) {
+        self.leave();
+        self.shared().close(Closed { initiator: Initiator::Library, reason: reason.into() });
     }
 
     /// Waits until the session is closed, by either side or by the loss of the connection.

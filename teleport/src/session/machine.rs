@@ -60,6 +60,8 @@ pub(crate) struct Machine {
     early: bool,
     /// The driver reads no more before a handler ends, or a pull of this side begins.
     reader_paused: bool,
+    /// It did read no more when that was last decided.
+    reader_stopped: bool,
 }
 
 #[derive(Debug)]
@@ -132,6 +134,7 @@ impl Machine {
             tell_state: false,
             early: false,
             reader_paused: false,
+            reader_stopped: false,
         }
     }
 
@@ -154,6 +157,7 @@ impl Machine {
         }
         self.arm();
         // Its reply has to be read, whatever held the reader back.
+        self.reader_stopped = false;
         self.tell_state |= std::mem::take(&mut self.reader_paused);
         if let Some(at) = deadline {
             self.call_at(at);
@@ -275,6 +279,7 @@ impl Machine {
     pub(crate) fn stop_serving(&mut self, bytes: usize) {
         self.serving -= 1;
         self.held -= bytes;
+        self.reader_stopped = false;
         self.tell_state |= std::mem::take(&mut self.reader_paused) || !self.is_open();
     }
 
@@ -285,18 +290,28 @@ impl Machine {
 
     /// Whether as many handlers run in tasks as may, or they hold as much as they may; the driver is woken when one ends.
     pub(crate) fn is_serving_full(&mut self, settings: &Settings) -> bool {
-        let limits = &settings.limits;
-        let full = self.serving >= limits.max_pulls_in || self.held > limits.max_held as usize;
+        let full = self.is_full(settings);
         self.reader_paused |= full;
         full
+    }
+
+    fn is_full(&self, settings: &Settings) -> bool {
+        let limits = &settings.limits;
+        self.serving >= limits.max_pulls_in || self.held > limits.max_held as usize
     }
 
     /// Whether the reader is to stop, because too much of what the other side sent waits already: it is as long as this
     /// side itself waits for no reply. The driver is woken when a pull begins.
     pub(crate) fn stop_reader(&mut self) -> bool {
         let stop = self.pending.len() == 0;
+        self.reader_stopped = stop;
         self.reader_paused |= stop;
         stop
+    }
+
+    /// Whether the reader has stopped because of the handlers that run.
+    pub(crate) fn is_reader_stopped(&self, settings: &Settings) -> bool {
+        self.reader_paused && self.reader_stopped && self.is_full(settings)
     }
 
     /// Bytes of replies that wait to be written and are not yet taken by the driver.

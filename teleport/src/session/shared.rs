@@ -42,8 +42,8 @@ pub(crate) struct Shared {
     pub(crate) hooks: Option<Arc<dyn CallHooks>>,
     /// What comes before the session is open; `None` where it is open from the start.
     pub(crate) early: Option<Early>,
-    /// When something was last read; kept from when it was first asked for.
-    pub(super) last_read: LastRead,
+    /// When the other side last gave a sign of life; kept from when it was first asked for.
+    last_alive: LastAlive,
     /// Wakes one of those that wait for room, by what they need.
     rooms: [Notify; Need::COUNT],
     /// The session is closed.
@@ -69,7 +69,7 @@ pub(crate) struct Shared {
 }
 
 #[derive(Default)]
-pub(super) struct LastRead {
+struct LastAlive {
     is_wanted: AtomicBool,
     at: Mutex<Option<Instant>>,
 }
@@ -95,7 +95,7 @@ impl Shared {
             extensions: Extensions::default(),
             hooks: None,
             early: None,
-            last_read: LastRead::default(),
+            last_alive: LastAlive::default(),
             rooms: [const { Notify::const_new() }; Need::COUNT],
             over: CancellationToken::new(),
             queued: AtomicBool::new(false),
@@ -130,17 +130,21 @@ impl Shared {
         self.early.as_ref().is_some_and(|early| !early.is_open())
     }
 
-    /// Notes that something is read now.
-    pub(crate) fn note_read(&self) {
-        if self.last_read.is_wanted.load(Ordering::Relaxed) {
-            *self.last_read.at.lock() = Some(now());
+    /// Notes that the other side gives a sign of life now.
+    pub(crate) fn note_alive(&self) {
+        if self.last_alive.is_wanted.load(Ordering::Relaxed) {
+            *self.last_alive.at.lock() = Some(now());
         }
     }
 
-    /// When something was last read; from the first time that it is asked for on.
-    pub(super) fn last_read(&self) -> Instant {
-        self.last_read.is_wanted.store(true, Ordering::Relaxed);
-        *self.last_read.at.lock().get_or_insert_with(now)
+    /// When the other side last gave a sign of life; from the first time that it is asked for on. Now, where this side
+    /// does not look for one.
+    pub(super) fn last_alive(&self) -> Instant {
+        self.last_alive.is_wanted.store(true, Ordering::Relaxed);
+        if self.machine.lock().is_reader_stopped(&self.settings) {
+            return now();
+        }
+        *self.last_alive.at.lock().get_or_insert_with(now)
     }
 
     /// The machine, for the driver, which needs no nudge.

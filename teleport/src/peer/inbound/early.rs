@@ -21,6 +21,16 @@ impl Dispatch {
             && self.shared.machine().closed().is_some_and(|closed| closed.initiator == Initiator::Remote)
     }
 
+    /// What a body of so many bytes is told, where a plugin bounds those that come before the session is open.
+    pub(super) fn over_early_bound(&self, body: u64) -> Option<String> {
+        let early = self.shared.early.as_ref()?;
+        let most = early.max_body(self.shared.settings.limits.max_body)?;
+        let plugin = early.bounded_by()?;
+        Some(format!(
+            "a body of {body} bytes is over the limit of {most} until the plugin {plugin} has let the session pass"
+        ))
+    }
+
     /// Puts a pull or push in the line of those that wait until the session is open.
     pub(super) fn packet_before_open(
         &mut self,
