@@ -1,7 +1,9 @@
 //! Integration tests through the public face.
 
+mod auth;
 mod codecs;
 mod dynamic;
+mod heartbeat;
 mod layers;
 mod parts;
 mod peer;

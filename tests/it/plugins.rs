@@ -3,6 +3,7 @@
 mod calls;
 mod early;
 mod inbound;
+mod open;
 mod order;
 
 use std::sync::Arc;

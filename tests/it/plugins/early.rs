@@ -97,7 +97,7 @@ async fn sessions_in_memory_are_greeted_too() {
 }
 
 /// Lets sessions in when there are permits.
-struct Door(Arc<Semaphore>);
+pub(super) struct Door(pub(super) Arc<Semaphore>);
 
 impl Plugin for Door {
     fn name(&self) -> &str {

@@ -79,7 +79,7 @@ impl Pulse {
         known(&self.last)
     }
 
-    /// Pings since the last sign of life, as of the last look at the session.
+    /// Pings since the last sign of life, as far as that has been noticed: when one is answered, and when the next is due.
     #[must_use]
     pub fn missed(&self) -> u32 {
         self.missed.load(Ordering::Relaxed)
@@ -109,6 +109,7 @@ impl Pulse {
             0 => nanos,
             old => old - old / 8 + nanos / 8,
         };
+        self.missed.store(0, Ordering::Relaxed);
         self.last.store(nanos, Ordering::Relaxed);
         self.smoothed.store(smoothed.max(1), Ordering::Relaxed);
     }
@@ -138,10 +139,11 @@ impl Pulse {
         patience
     }
 
-    /// What follows, where nothing came for `idle`.
-    pub(super) fn next(&self, idle: Duration) -> Next {
+    /// What follows, where nothing came for `idle`, and the last ping left before `pinged`.
+    pub(super) fn next(&self, idle: Duration, pinged: Option<Duration>) -> Next {
         let Some(interval) = self.interval() else { return Next::GiveUp };
-        let missed = self.missed();
+        // A silence that began after the last ping is another one: a process may be suspended in between.
+        let missed = if pinged.is_some_and(|pinged| pinged <= idle) { self.missed() } else { 0 };
         if nanos(idle) < self.patience.load(Ordering::Relaxed) {
             self.missed.store(0, Ordering::Relaxed);
             let patience = self.draw_patience(interval);
@@ -202,5 +204,86 @@ impl fmt::Debug for Pulse {
             .field("missed", &self.missed())
             .field("announced", &self.announced())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEN: Duration = Duration::from_secs(10);
+
+    fn pulse(interval: Option<Duration>, is_dialed: bool) -> Pulse {
+        Pulse::new(Plan { interval, tolerated: 3, jitter: 0.5, is_dialed, path: "/beat".into() })
+    }
+
+    #[test]
+    fn the_side_that_dialed_is_always_first() {
+        let (dialed, accepted) = (pulse(Some(TEN), true), pulse(Some(TEN), false));
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..1000 {
+            let (first, second) = (dialed.draw_patience(TEN), accepted.draw_patience(TEN));
+            assert!(first >= TEN && first <= TEN.mul_f64(1.2), "{first:?}");
+            assert!(second >= TEN.mul_f64(1.3) && second <= TEN.mul_f64(1.5), "{second:?}");
+            seen.insert(first);
+        }
+        assert!(seen.len() > 900, "drawn anew each time");
+    }
+
+    #[test]
+    fn silence_leads_to_pings_and_then_to_the_end() {
+        let pulse = pulse(Some(TEN), true);
+        let first = pulse.start_watch().expect("there is an interval");
+        assert!(pulse.start_watch().is_none(), "it is watched already");
+        assert!(matches!(pulse.next(first / 2, None), Next::Look(after) if after <= TEN.mul_f64(0.7)));
+        let (ping, second, third) = (2 * TEN, 3 * TEN, 4 * TEN);
+        assert_eq!(pulse.next(ping, None), Next::Ping(TEN));
+        assert!(matches!(pulse.next(second, Some(TEN)), Next::Ping(after) if after >= TEN / 3));
+        assert_eq!(pulse.missed(), 2);
+        assert_eq!(pulse.next(third, Some(TEN)), Next::GiveUp);
+        // A sign after the last ping, however long it has been silent since.
+        assert_eq!(pulse.next(100 * TEN, Some(101 * TEN)), Next::Ping(TEN));
+        pulse.answered(Duration::ZERO);
+        assert_eq!(pulse.missed(), 0);
+    }
+
+    #[test]
+    fn the_last_ping_has_the_rest_of_the_time() {
+        let pulse = pulse(Some(TEN), true);
+        pulse.start_watch();
+        assert_eq!(pulse.next(TEN.mul_f64(1.2), None), Next::Ping(TEN));
+        let next = pulse.next(TEN.mul_f64(2.2), Some(TEN));
+        assert!(
+            matches!(next, Next::Ping(after) if after > TEN.mul_f64(0.77) && after < TEN.mul_f64(0.8)),
+            "{next:?}"
+        );
+    }
+
+    #[test]
+    fn without_an_interval_there_is_nothing_to_watch() {
+        let pulse = pulse(None, false);
+        assert!(pulse.start_watch().is_none() && pulse.announced().is_none());
+        assert!(!pulse.announce(0) && !pulse.announce(LONGEST + 1) && pulse.start_watch().is_none());
+        assert!(pulse.announce(10));
+        assert_eq!(pulse.start_watch(), Some(TEN.mul_f64(1.5)));
+        assert_eq!(pulse.uri(), "/beat");
+    }
+
+    #[test]
+    fn round_trips_are_smoothed() {
+        let pulse = pulse(Some(Duration::MAX), true);
+        pulse.draw_patience(Duration::MAX);
+        assert_eq!((pulse.rtt(), pulse.last_rtt()), (None, None));
+        pulse.answered(Duration::ZERO);
+        assert_eq!(pulse.rtt(), Some(Duration::from_nanos(1)), "it was answered");
+        let pulse = self::pulse(Some(TEN), true);
+        pulse.answered(Duration::from_nanos(800));
+        pulse.answered(Duration::from_nanos(1600));
+        assert_eq!(
+            (pulse.rtt(), pulse.last_rtt()),
+            (Some(Duration::from_nanos(900)), Some(Duration::from_nanos(1600)))
+        );
+        pulse.answered(Duration::MAX);
+        assert!(pulse.rtt() > Some(TEN));
     }
 }

@@ -38,6 +38,8 @@ struct Look {
     at: Instant,
     session: WeakSession,
     pulse: Arc<Pulse>,
+    /// When the last ping left.
+    pinged: Option<Instant>,
 }
 
 impl Watch {
@@ -46,7 +48,7 @@ impl Watch {
         let Some(patience) = pulse.start_watch() else { return };
         // Silence is counted from when it is first asked for.
         let at = later(patience.saturating_sub(session.idle()));
-        let look = Look { at, session: session.weak(), pulse: pulse.clone() };
+        let look = Look { at, session: session.weak(), pulse: pulse.clone(), pinged: None };
         let mut queue = self.queue.lock();
         let is_sooner = queue.wakes.is_some_and(|wakes| at < wakes);
         queue.looks.push(look);
@@ -123,11 +125,12 @@ fn look_at(look: Look) -> Option<Look> {
         return None;
     };
     let idle = session.idle();
-    let after = match look.pulse.next(idle) {
-        Next::Look(after) => after,
+    let now = Instant::now();
+    let (after, pinged) = match look.pulse.next(idle, look.pinged.map(|at| now.duration_since(at))) {
+        Next::Look(after) => (after, look.pinged),
         Next::Ping(after) => {
             tokio::spawn(ping(session, look.pulse.clone()));
-            after
+            (after, Some(now))
         }
         Next::GiveUp => {
             let missed = look.pulse.missed();
@@ -140,7 +143,7 @@ fn look_at(look: Look) -> Option<Look> {
             return None;
         }
     };
-    Some(Look { at: later(after), ..look })
+    Some(Look { at: later(after), pinged, ..look })
 }
 
 async fn ping(session: Session, pulse: Arc<Pulse>) {
