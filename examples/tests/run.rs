@@ -215,6 +215,31 @@ fn tls() {
 }
 
 #[test]
+fn auth() {
+    prints(
+        env!("CARGO_BIN_EXE_auth"),
+        &[
+            "Ada: Ada wrote \"hello\"",
+            "a guest: refused with 403 a guest may not write",
+            "a liar: refused with 401 no such token",
+            "one without a token: refused with 401 a token is to come first, in a pull to /auth/verify (`Auth::token`)",
+        ],
+    );
+}
+
+#[test]
+fn heartbeat() {
+    prints(
+        env!("CARGO_BIN_EXE_heartbeat"),
+        &[
+            "the server answers: the round trip was measured",
+            "the other one: the other side gave no sign of life",
+            "sessions left: 1",
+        ],
+    );
+}
+
+#[test]
 fn go_peer() {
     prints(
         env!("CARGO_BIN_EXE_go_peer"),
