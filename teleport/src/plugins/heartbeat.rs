@@ -4,6 +4,7 @@ mod pulse;
 mod watch;
 
 use std::fmt;
+use std::future::{Future, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ pub use pulse::Pulse;
 use pulse::Plan;
 use watch::Watch;
 
-use crate::plugin::{Handlers, Opened, Plugin};
+use crate::plugin::{Disconnected, Handlers, Opened, Plugin};
 use crate::{Context, ReplyBody, Session};
 
 /// Where pings go. That of the original.
@@ -159,6 +160,13 @@ impl Plugin for Heartbeat {
         let session = opened.session();
         let pulse = session.extensions().get_or_insert_with(|| Pulse::new(plan));
         self.watch.begin(session, &pulse);
+    }
+
+    fn after_disconnect(&self, session: &Disconnected<'_>) -> impl Future<Output = ()> + Send {
+        if let Some(pulse) = session.extensions().get::<Pulse>() {
+            self.watch.end(&pulse);
+        }
+        ready(())
     }
 }
 

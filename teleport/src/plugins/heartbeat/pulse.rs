@@ -34,6 +34,7 @@ pub struct Pulse {
     /// Seconds between the pings of the other side; 0 where it told none.
     announced: AtomicU32,
     is_watched: AtomicBool,
+    watched_as: AtomicU64,
     /// Nanoseconds without a sign of life before a ping; drawn anew after each.
     patience: AtomicU64,
     /// Pings in this silence.
@@ -60,6 +61,7 @@ impl Pulse {
             plan,
             announced: AtomicU32::new(0),
             is_watched: AtomicBool::new(false),
+            watched_as: AtomicU64::new(0),
             patience: AtomicU64::new(0),
             missed: AtomicU32::new(0),
             last: AtomicU64::new(0),
@@ -120,9 +122,15 @@ impl Pulse {
         (!self.is_watched.swap(true, Ordering::Relaxed)).then(|| self.draw_patience(interval))
     }
 
-    /// The session has ended.
-    pub(super) fn end_watch(&self) {
-        self.is_watched.store(false, Ordering::Relaxed);
+    /// Keeps the number under which it is watched.
+    pub(super) fn set_watched_as(&self, id: u64) {
+        self.watched_as.store(id, Ordering::Relaxed);
+    }
+
+    /// The session has ended; the number under which it was watched, where it was.
+    pub(super) fn end_watch(&self) -> Option<u64> {
+        let was_watched = self.is_watched.swap(false, Ordering::Relaxed);
+        was_watched.then(|| self.watched_as.load(Ordering::Relaxed))
     }
 
     /// How long nothing may come before a ping.

@@ -1,7 +1,7 @@
 //! The task that looks after sessions: one for all of them, which sleeps until the first is due.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,18 +28,27 @@ pub(super) struct Watch {
 #[derive(Default)]
 struct Queue {
     looks: BinaryHeap<Look>,
+    sessions: HashMap<u64, Watched>,
+    next_id: u64,
     is_running: bool,
     /// When the task wakes.
     wakes: Option<Instant>,
 }
 
-/// A session to be looked at. It does not keep the session from ending.
-struct Look {
-    at: Instant,
+/// A session that is looked after, which does not keep it from ending.
+#[derive(Clone)]
+struct Watched {
     session: WeakSession,
     pulse: Arc<Pulse>,
     /// When the last ping left.
     pinged: Option<Instant>,
+}
+
+/// When to look at a session. One that has ended leaves its look behind, and nothing else.
+#[derive(PartialEq, Eq)]
+struct Look {
+    at: Instant,
+    id: u64,
 }
 
 impl Watch {
@@ -48,10 +57,14 @@ impl Watch {
         let Some(patience) = pulse.start_watch() else { return };
         // Silence is counted from when it is first asked for.
         let at = later(patience.saturating_sub(session.idle()));
-        let look = Look { at, session: session.weak(), pulse: pulse.clone(), pinged: None };
+        let watched = Watched { session: session.weak(), pulse: pulse.clone(), pinged: None };
         let mut queue = self.queue.lock();
         let is_sooner = queue.wakes.is_some_and(|wakes| at < wakes);
-        queue.looks.push(look);
+        let id = queue.next_id;
+        queue.next_id += 1;
+        pulse.set_watched_as(id);
+        queue.sessions.insert(id, watched);
+        queue.looks.push(Look { at, id });
         let starts = !std::mem::replace(&mut queue.is_running, true);
         drop(queue);
         if starts {
@@ -61,20 +74,52 @@ impl Watch {
         }
     }
 
-    /// The next look, where it is due.
-    fn due(&self) -> Option<Look> {
+    /// Forgets a session that has ended.
+    pub(super) fn end(&self, pulse: &Pulse) {
+        if let Some(id) = pulse.end_watch() {
+            let ended = self.queue.lock().sessions.remove(&id);
+            // Without the lock: it may be the last that holds the memory of the session.
+            drop(ended);
+        }
+    }
+
+    /// The next session that is due, and its id.
+    fn due(&self) -> Option<(u64, Watched)> {
         let mut queue = self.queue.lock();
-        let is_due = queue.looks.peek().is_some_and(|look| look.at <= Instant::now());
-        if is_due { queue.looks.pop() } else { None }
+        loop {
+            if queue.looks.peek()?.at > Instant::now() {
+                return None;
+            }
+            let id = queue.looks.pop()?.id;
+            if let Some(watched) = queue.sessions.get(&id) {
+                return Some((id, watched.clone()));
+            }
+        }
+    }
+
+    /// Looks at a session again.
+    fn again(&self, id: u64, after: Duration, pinged: Option<Instant>) {
+        let mut queue = self.queue.lock();
+        // It may have ended meanwhile.
+        if let Some(watched) = queue.sessions.get_mut(&id) {
+            watched.pinged = pinged;
+            queue.looks.push(Look { at: later(after), id });
+        }
     }
 
     /// When to wake; `None` where there is nothing left to do.
     fn wakes(&self) -> Option<Instant> {
         let mut queue = self.queue.lock();
-        let wakes = queue.looks.peek().map(|first| {
-            let grain = first.pulse.interval().map_or(GRAIN, |interval| (interval / GRAINS).min(GRAIN));
-            first.at.max(Instant::now() + grain)
-        });
+        let mut wakes = None;
+        while let Some(first) = queue.looks.peek() {
+            if let Some(watched) = queue.sessions.get(&first.id) {
+                let interval = watched.pulse.interval();
+                let grain = interval.map_or(GRAIN, |interval| (interval / GRAINS).min(GRAIN));
+                wakes = Some(first.at.max(Instant::now() + grain));
+                break;
+            }
+            queue.looks.pop();
+        }
         queue.wakes = wakes;
         queue.is_running = wakes.is_some();
         wakes
@@ -102,10 +147,8 @@ async fn run(mut running: Running) {
     let watch = running.watch.clone();
     loop {
         let mut looks = 0;
-        while let Some(look) = watch.due() {
-            if let Some(next) = look_at(look) {
-                watch.queue.lock().looks.push(next);
-            }
+        while let Some((id, watched)) = watch.due() {
+            look(&watch, id, &watched);
             looks += 1;
             if looks % BATCH == 0 {
                 tokio::task::yield_now().await;
@@ -118,32 +161,28 @@ async fn run(mut running: Running) {
     running.has_ended = true;
 }
 
-/// Looks at a session; when to do so again, if at all.
-fn look_at(look: Look) -> Option<Look> {
-    let Some(session) = look.session.upgrade().filter(Session::is_open) else {
-        look.pulse.end_watch();
-        return None;
+/// Looks at a session, and sees to it that it is looked at again, where that is worth it.
+fn look(watch: &Watch, id: u64, watched: &Watched) {
+    let Some(session) = watched.session.upgrade().filter(Session::is_open) else {
+        return watch.end(&watched.pulse);
     };
-    let idle = session.idle();
-    let now = Instant::now();
-    let (after, pinged) = match look.pulse.next(idle, look.pinged.map(|at| now.duration_since(at))) {
-        Next::Look(after) => (after, look.pinged),
+    let (idle, now) = (session.idle(), Instant::now());
+    match watched.pulse.next(idle, watched.pinged.map(|at| now.duration_since(at))) {
+        Next::Look(after) => watch.again(id, after, watched.pinged),
         Next::Ping(after) => {
-            tokio::spawn(ping(session, look.pulse.clone()));
-            (after, Some(now))
+            tokio::spawn(ping(session, watched.pulse.clone()));
+            watch.again(id, after, Some(now));
         }
         Next::GiveUp => {
-            let missed = look.pulse.missed();
+            let missed = watched.pulse.missed();
             let reason = format!(
                 "the other side gave no sign of life for {idle:.1?}, and did not answer {missed} pings (plugin heartbeat)"
             );
             tracing::warn!(target: "teleport", peer = %session.remote_addr(), id = %session.id(), "{reason}");
-            look.pulse.end_watch();
+            watch.end(&watched.pulse);
             session.give_up(reason);
-            return None;
         }
-    };
-    Some(Look { at: later(after), pinged, ..look })
+    }
 }
 
 async fn ping(session: Session, pulse: Arc<Pulse>) {
@@ -162,14 +201,6 @@ fn later(after: Duration) -> Instant {
     now.checked_add(after).unwrap_or_else(|| now + Duration::from_secs(365 * 24 * 3600))
 }
 
-impl PartialEq for Look {
-    fn eq(&self, other: &Self) -> bool {
-        self.at == other.at
-    }
-}
-
-impl Eq for Look {}
-
 impl PartialOrd for Look {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
@@ -179,6 +210,6 @@ impl PartialOrd for Look {
 /// The first in time is the greatest, as the heap wants it.
 impl Ord for Look {
     fn cmp(&self, other: &Self) -> Ordering {
-        other.at.cmp(&self.at)
+        (other.at, other.id).cmp(&(self.at, self.id))
     }
 }
