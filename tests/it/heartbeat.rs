@@ -275,6 +275,21 @@ async fn a_process_that_was_suspended_asks_first() {
     }
 }
 
+/// What came after its last pings counts, though no look was taken at it.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_suspended_after_pings_asks_again() {
+    let (mut raw, session, _peer) = raw(beating()).await;
+    for _ in 0..2 {
+        assert!(is_ping(&raw.receive().await));
+    }
+    sleep(secs(1)).await;
+    raw.send_packet(&Header::new(PacketId::Sequence(0), Kind::PUSH, "/nobody"), Body::None).await;
+    settle().await;
+    advance(secs(10_000)).await;
+    assert!(is_ping(&raw.receive().await));
+    assert!(session.is_open());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_lives_as_long_as_it_reads() {
     let peer = beating().build().unwrap();
@@ -349,7 +364,7 @@ async fn handlers_that_run_may_end_though_the_other_side_is_gone() {
     let (mut raw, session, _peer) = raw(builder.unwrap()).await;
     raw.send_packet(&Header::new(PacketId::Sequence(1), Kind::PUSH, "/work"), Body::None).await;
     session.closed().await;
-    assert!(told.recv().await.is_some());
+    assert!(tokio::time::timeout(secs(60), told.recv()).await.is_ok_and(|told| told.is_some()));
 }
 
 #[tokio::test(start_paused = true)]
