@@ -23,6 +23,8 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// Calls that are counted, of all tasks together.
 const CALLS: u64 = 2000;
 
+/// How often calls are counted before they are found to allocate too much.
+const TRIES: usize = 10;
 /// Allocations of all counted calls together that are not a call's, such as of a buffer that grows late. There were
 /// none when this was written, in every run, and at most one for each thousand calls where more were made.
 const SLACK: u64 = CALLS / 100;
@@ -81,10 +83,14 @@ fn a_call_on_a_warm_session_allocates_only_what_its_types_need() {
     }
 }
 
+/// The least of some tries counts: a handler that loses the processor looks like one that computes for long, and then gets
+/// a task for some calls. A call that really allocates does so in each.
 fn check(way: Way, call: Call, in_flight: u64, plugins: Plugins, allowed: u64) {
-    let counted = count(way, call, in_flight, plugins);
+    let is_allowed = |counted: &u64| *counted <= allowed * CALLS + SLACK;
+    let mut tries = (0..TRIES).map(|_| count(way, call, in_flight, plugins));
+    let counted = tries.find(is_allowed).unwrap_or_else(|| count(way, call, in_flight, plugins));
     assert!(
-        counted <= allowed * CALLS + SLACK,
+        is_allowed(&counted),
         "{CALLS} calls of {call:?} over {way:?}, {in_flight} in flight, plugins: {plugins:?}, made {counted} allocations \
          on all sides together; {allowed} for each call are allowed"
     );

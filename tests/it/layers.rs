@@ -94,7 +94,7 @@ fn public_names(root: &syn::File) -> Vec<String> {
     for item in &root.items {
         match item {
             syn::Item::Use(item) if matches!(item.vis, syn::Visibility::Public(_)) => {
-                leaves(&item.tree, &mut names)
+                leaves(&item.tree, &mut names);
             }
             syn::Item::Mod(item)
                 if matches!(item.vis, syn::Visibility::Public(_)) && item.ident != "__private" =>

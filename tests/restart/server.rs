@@ -28,7 +28,7 @@ mod unix {
             Some("exits") => std::process::exit(3),
             Some("hangs") => {
                 println!("hangs {pid}");
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             _ => {}
         }
@@ -41,7 +41,7 @@ mod unix {
             Some("listens, then ends") => return,
             Some("listens, then hangs") => {
                 println!("hangs {pid}");
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             _ => {}
         }
