@@ -240,6 +240,32 @@ fn heartbeat() {
 }
 
 #[test]
+fn stats() {
+    prints(
+        env!("CARGO_BIN_EXE_stats"),
+        &[
+            "/math/divide 42 by 7: 6",
+            "/MATH/divide 42 by 0: 400",
+            "/div 42 by 6: 7",
+            "/div 42 by 7: 6",
+            "/secret 42 by 1: 404",
+            "/wp-login 42 by 1: 404",
+            "one too many: more than 1 calls per second, or 6 at once, come to the session (setting `rate_per_session` of \
+             the plugin limits)",
+            "the snapshot:",
+            r#"  /math/divide {"200": 3, "400": 1}, 4 measured"#,
+            r#"  unknown {"404": 2, "503": 1}, 3 measured"#,
+            "the scrape:",
+            "  HTTP/1.1 200 OK",
+            r#"  teleport_replies_total{direction="in",route="/math/divide",code="200"} 3"#,
+            r#"  teleport_replies_total{direction="in",route="/math/divide",code="400"} 1"#,
+            r#"  teleport_replies_total{direction="in",route="unknown",code="404"} 2"#,
+            r#"  teleport_replies_total{direction="in",route="unknown",code="503"} 1"#,
+        ],
+    );
+}
+
+#[test]
 fn go_peer() {
     prints(
         env!("CARGO_BIN_EXE_go_peer"),

@@ -6,13 +6,14 @@ mod body;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use crate::buffer;
 use crate::codec::{AnyError, DecodeAny, Input, Scratch, decode_untyped};
 use crate::extensions::Extensions;
-use crate::session::Session;
+use crate::session::{Session, now};
 use crate::status::{Code, Status};
 use crate::wire::{Header, Packet, PacketId, PacketRef, RawBody, SealedBody, Uri};
 
@@ -50,13 +51,26 @@ pub struct Context {
 }
 
 /// What is known of a call beyond its packet: made where plugins look at it, or when it is first asked for.
-#[derive(Default)]
 pub(crate) struct CallState {
+    /// When plugins first saw it.
+    began: Instant,
     extensions: Extensions,
     /// The uri as it came, and the one that a plugin has put in its place.
     came_as: OnceLock<Box<str>>,
     goes_as: Mutex<Option<Box<str>>>,
     route: OnceLock<Arc<str>>,
+}
+
+impl Default for CallState {
+    fn default() -> Self {
+        CallState {
+            began: now(),
+            extensions: Extensions::default(),
+            came_as: OnceLock::new(),
+            goes_as: Mutex::default(),
+            route: OnceLock::new(),
+        }
+    }
 }
 
 impl Context {
@@ -237,6 +251,10 @@ impl Context {
 
     pub(crate) fn call(&self) -> Arc<CallState> {
         self.call.get_or_init(Arc::default).clone()
+    }
+
+    pub(crate) fn began(&self) -> Instant {
+        self.call.get_or_init(Arc::default).began
     }
 
     /// Bytes of the packet.

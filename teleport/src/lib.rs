@@ -40,7 +40,7 @@
 //! | handle without a trait, group, catch unknown uris | [`Router`], [`ReplyBody`] |
 //! | see the packet in a handler, and call back | [`Context`] |
 //! | do something with every session, call and reply | [`plugin`], [`Extensions`] |
-//! | check who dials, find dead sessions | [`plugins`] |
+//! | check who dials, find dead sessions, count calls, bound what peers may do, other uris for routes | [`plugins`] |
 //! | reach many sessions | [`SessionHub`] |
 //! | shut down, at a signal or by a call | [`Peer::until_signal`], [`Shutdown`] |
 //! | restart without losing a call | `Restart`, on Unix |

@@ -1,10 +1,12 @@
 //! Integration tests through the public face.
 
+mod alias;
 mod auth;
 mod codecs;
 mod dynamic;
 mod heartbeat;
 mod layers;
+mod limits;
 mod parts;
 mod peer;
 mod plugins;
@@ -17,4 +19,5 @@ mod service;
 mod session;
 mod settings;
 mod shutdown;
+mod stats;
 mod tls;

@@ -180,6 +180,16 @@ impl Chain {
         Ok(())
     }
 
+    /// Tells the plugins of the peer of all routes.
+    pub(crate) fn after_register_all(&self, routes: &[Route<'_>]) -> Result<(), Error> {
+        for link in &self.links[..self.of_peer] {
+            link.plugin.after_register_all(routes).map_err(|status| {
+                Error::config(format!("the plugin {} refuses the routes ({status})", link.plugin.name()))
+            })?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn before_read_header(&self, packet: &Arriving<'_>) -> Result<(), Refusal> {
         let hook = |link: &Link| link.plugin.before_read_header(packet);
         run_at_once(self.links.iter(), Hooks::BEFORE_READ_HEADER, hook)

@@ -35,6 +35,7 @@ macro_rules! erase {
             fn handlers(&self, handlers: &mut Handlers) -> Verdict;
             fn after_register(&self, route: &Route<'_>) -> Verdict;
             fn max_early_body(&self, dialed: bool) -> Option<u32>;
+            fn after_register_all(&self, routes: &[Route<'_>]) -> Verdict;
             /// The hooks that it has, and those of them that may wait.
             fn hooks(&self) -> (Hooks, Hooks);
             $(fn $waiting<'a>(&'a self, arg: &'a $($wait_mut)? $WaitArg) -> HookStep<'a>;)*
@@ -63,6 +64,11 @@ macro_rules! erase {
             fn after_register(&self, route: &Route<'_>) -> Verdict {
                 let registered = catch_unwind(AssertUnwindSafe(|| Plugin::after_register(self, route)));
                 registered.unwrap_or_else(|panic| Err(panicked(Erased::name(self), "after_register", &*panic)))
+            }
+
+            fn after_register_all(&self, routes: &[Route<'_>]) -> Verdict {
+                let told = catch_unwind(AssertUnwindSafe(|| Plugin::after_register_all(self, routes)));
+                told.unwrap_or_else(|panic| Err(panicked(Erased::name(self), "after_register_all", &*panic)))
             }
 
             fn hooks(&self) -> (Hooks, Hooks) {
@@ -108,6 +114,10 @@ macro_rules! erase {
 
             fn after_register(&self, route: &Route<'_>) -> Verdict {
                 Plugin::after_register(&**self, route)
+            }
+
+            fn after_register_all(&self, routes: &[Route<'_>]) -> Verdict {
+                Plugin::after_register_all(&**self, routes)
             }
 
             fn max_early_body(&self, dialed: bool) -> Option<u32> {

@@ -57,6 +57,7 @@
 //! | when | hooks |
 //! |---|---|
 //! | the peer is built | [`handlers`](Plugin::handlers), then for each route [`after_register`](Plugin::after_register) |
+//! | then once for all routes | [`after_register_all`](Plugin::after_register_all) |
 //! | a session begins | [`after_dial`](Plugin::after_dial), or [`after_accept`](Plugin::after_accept); [`after_open`](Plugin::after_open) when all plugins have let it pass |
 //! | this side pulls | [`before_write_pull`](Plugin::before_write_pull), [`after_write_pull`](Plugin::after_write_pull) |
 //! | this side pushes | [`before_write_push`](Plugin::before_write_push), [`after_write_push`](Plugin::after_write_push) |
@@ -81,6 +82,7 @@
 //! | refused by the hook | comes to |
 //! |---|---|
 //! | `after_register` | an error of [`PeerBuilder::build`](crate::PeerBuilder::build) that names plugin and route |
+//! | `after_register_all` | an error of the build that names the plugin |
 //! | `after_dial` | an error of the dial; the session is closed |
 //! | `after_accept` | the session is closed; pulls that had come are answered with the status, and a peer that reads farewells is told it |
 //! | before a write of a pull or push | an error of the call ([`Error::is_plugin`](crate::Error::is_plugin)); nothing was sent |
@@ -255,6 +257,16 @@ pub trait Plugin: Send + Sync + 'static {
     /// A refusal becomes an error of the build.
     fn after_register(&self, route: &Route<'_>) -> Verdict {
         let _ = route;
+        Ok(())
+    }
+
+    /// All routes are registered: told of them once, when the peer is built, of plugins that are attached to it.
+    ///
+    /// # Errors
+    ///
+    /// A refusal becomes an error of the build.
+    fn after_register_all(&self, routes: &[Route<'_>]) -> Verdict {
+        let _ = routes;
         Ok(())
     }
 

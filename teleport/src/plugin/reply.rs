@@ -134,6 +134,8 @@ impl OutgoingReply {
             bytes: out.len() - before,
             status: Some(&status),
             route: cx.route(),
+            handled_uri: cx.uri(),
+            began: cx.began(),
             extensions: cx.extensions(),
         });
     }

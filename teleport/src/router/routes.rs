@@ -15,7 +15,7 @@ use crate::call::SealedReply;
 use crate::codec::{DecodeAny, EncodeAny};
 use crate::context::{Context, ReplyBody};
 use crate::error::{Error, Result};
-use crate::plugin::{Chain, Plugin, Plugins};
+use crate::plugin::{Chain, Plugin, Plugins, Route};
 use crate::status::Status;
 use crate::wire::{SealedBody, Uri, WireError};
 
@@ -243,7 +243,12 @@ impl Router {
             }
         }
         self.pulls.finish(false, peer, &self.chain)?;
-        self.pushes.finish(true, peer, &self.chain)
+        self.pushes.finish(true, peer, &self.chain)?;
+        let pulls = self.pulls.paths().map(|(path, name)| Route { is_push: false, path, name });
+        let pushes = self.pushes.paths().map(|(path, name)| Route { is_push: true, path, name });
+        let mut routes: Vec<_> = pulls.chain(pushes).collect();
+        routes.sort_unstable_by_key(|route| (route.is_push, route.path));
+        self.chain.after_register_all(&routes)
     }
 
     /// The plugins of the peer.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::flight::{EncodedBody, Request, inflate};
 use super::handle::Session;
+use super::shared::now;
 use crate::error::{Delivery, Error, Kind as ErrorKind, Refusal, Result};
 use crate::extensions::Extensions;
 use crate::status::{Code, Status};
@@ -123,6 +124,8 @@ pub struct Written<'a> {
     pub(crate) bytes: usize,
     pub(crate) status: Option<&'a Status>,
     pub(crate) route: Option<&'a str>,
+    pub(crate) handled_uri: &'a str,
+    pub(crate) began: Instant,
     pub(crate) extensions: &'a Extensions,
 }
 
@@ -170,6 +173,19 @@ impl<'a> Written<'a> {
         self.route
     }
 
+    /// The uri by which a handler was looked for: another than [`uri`](Self::uri) where a plugin of this side has set one
+    /// for the pull that is answered. Pulls and pushes have the one that was written.
+    #[must_use]
+    pub fn handled_uri(&self) -> &'a str {
+        self.handled_uri
+    }
+
+    /// How long the call is under way: for a reply since plugins first saw its pull, else since its hooks before the write.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        now().saturating_duration_since(self.began)
+    }
+
     /// Values of the call.
     #[must_use]
     pub fn extensions(&self) -> &'a Extensions {
@@ -183,10 +199,17 @@ pub struct IncomingReply<'a> {
     uri: Cow<'a, str>,
     packet: Packet,
     sealed: bool,
+    began: Instant,
     extensions: Extensions,
 }
 
 impl IncomingReply<'_> {
+    /// How long the pull is under way, its hooks included.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        now().saturating_duration_since(self.began)
+    }
+
     /// The session that it came over.
     #[must_use]
     pub fn session(&self) -> &Session {
@@ -298,12 +321,13 @@ pub(super) struct HookedCall {
     pub(super) deadline: Option<(Instant, Duration)>,
     /// Its body and that of its reply are passed on unopened.
     pub(super) sealed: bool,
+    began: Instant,
     extensions: Extensions,
 }
 
 impl HookedCall {
     pub(super) fn new(gzip: i32, deadline: Option<(Instant, Duration)>, sealed: bool) -> Self {
-        HookedCall { uri: None, gzip, deadline, sealed, extensions: Extensions::default() }
+        HookedCall { uri: None, gzip, deadline, sealed, began: now(), extensions: Extensions::default() }
     }
 
     /// Takes back what the hooks before the write made of the call.
@@ -324,10 +348,13 @@ impl HookedCall {
         own: &str,
         (codec, bytes): (u8, usize),
     ) {
+        let uri = self.uri.as_deref().unwrap_or(own);
         hooks.after_write(&Written {
             session,
             kind,
-            uri: self.uri.as_deref().unwrap_or(own),
+            uri,
+            handled_uri: uri,
+            began: self.began,
             codec,
             bytes,
             status: None,
@@ -349,6 +376,7 @@ impl HookedCall {
             uri,
             packet,
             sealed: self.sealed,
+            began: self.began,
             extensions: std::mem::take(&mut self.extensions),
         }
     }
