@@ -30,19 +30,10 @@ fn refused(builder: PeerBuilder) -> String {
 async fn a_call_under_an_alias_comes_to_the_route_with_its_query() {
     let alias = Alias::new()
         .to("/buy", "/shop/order")
-        .to("/old", "/buy")
-        .to("/no more", "/Shop/Cancel?".replace('?', ""))
-        .prefix("/v1/", "/shop")
-        .prefix("/v1/beta", "/v1");
-    // The last exact one leads nowhere, so it is left out here.
-    let text = refused(shop().plugin(alias));
-    assert!(text.contains("/no more to /Shop/Cancel") && text.contains("leads nowhere"), "{text}");
-
-    let alias = Alias::new()
-        .to("/buy", "/shop/order")
         .to("/old way", "/buy")
         .prefix("/v1/", "/shop")
-        .prefix("/v1/beta", "/v1");
+        .prefix("/v1/beta", "/Shop")
+        .prefix("/v0", "/v1");
     let server = shop().plugin(alias).build().unwrap();
     let session = dial(&server).await;
     for (uri, found) in [
@@ -51,7 +42,9 @@ async fn a_call_under_an_alias_comes_to_the_route_with_its_query() {
         ("/buy?a=%3F&b", "/shop/order?a=%3F&b"),
         ("/old%20way?x", "/shop/order?x"),
         ("/v1/order", "/shop/order"),
-        ("/v1/beta/order?q", "/shop/order?q"),
+        ("/v1/beta/Cancel%3F?q", "/Shop/Cancel%3F?q"),
+        ("/v0/order", "/shop/order"),
+        ("/v0/beta/Cancel%3F", "/Shop/Cancel%3F"),
     ] {
         assert_eq!(ask(&session, uri).await, format!("{found} as {uri}"));
     }
@@ -112,7 +105,7 @@ fn routes_that_differ_in_case_alone_are_an_error_that_names_both() {
     assert!(text.contains("the pulls /Shop/Order and /shop/order differ"), "{text}");
     // A pull and a push are found apart.
     let builder = shop().plugin(IgnoreCase::new()).push("/Shop/Order", |_, ()| async {}).unwrap();
-    builder.build().unwrap();
+    drop(builder.build().unwrap());
 }
 
 #[tokio::test]

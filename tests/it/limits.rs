@@ -138,7 +138,7 @@ async fn routes_and_the_peer_have_rates_of_their_own() {
     names(&two.pull("/x").await.unwrap_err(), "rate_per_peer");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn calls_in_flight_are_bounded_by_session_and_by_peer_and_come_back() {
     let limits = LoadLimits::new().in_flight_per_session(1).in_flight_per_peer(2);
     let (builder, held, _) = serving(&limits);
@@ -173,6 +173,11 @@ async fn calls_in_flight_are_bounded_by_session_and_by_peer_and_come_back() {
     until(|| limits.in_flight() == 1).await;
     sessions[0].abort();
     assert!(cut.await.unwrap().is_err());
+    // The handler had until the close timeout.
+    while server.sessions().len() > 2 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::advance(Duration::from_secs(6)).await;
     until(|| limits.in_flight() == 0).await;
 }
 

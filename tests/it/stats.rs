@@ -214,7 +214,7 @@ async fn a_scrape_reads_what_was_counted() {
         (format!("teleport_calls_total{{{quick},kind=\"pull\"}}"), 3.0),
         (format!("teleport_replies_total{{{quick},code=\"200\"}}"), 3.0),
         (r#"teleport_replies_total{direction="in",route="/bad",code="503"}"#.into(), 1.0),
-        (r#"teleport_calls_total{direction="in",route="/odd\"\\\né",kind="pull"}"#.into(), 1.0),
+        (r#"teleport_calls_total{direction="in",route="/odd\"\\\nné",kind="pull"}"#.into(), 1.0),
         (r#"teleport_calls_total{direction="in",route="/note",kind="push"}"#.into(), 0.0),
         (format!("teleport_call_duration_seconds_count{{{quick}}}"), 3.0),
         (format!("teleport_call_duration_seconds_bucket{{{quick},le=\"+Inf\"}}"), 3.0),

@@ -19,7 +19,7 @@ use crate::{Context, Status};
 /// # Errors of the build
 ///
 /// One that names both sides of the alias: where a route stands at its uri or below its prefix, which it would hide;
-/// where no route stands where it leads; where aliases lead in a circle; where a uri has two; where a path does not start
+/// where no route stands where it leads; where aliases may lead in a circle, as a prefix to its own parent; where a uri has two; where a path does not start
 /// with a slash or has a query.
 ///
 /// # Examples
