@@ -17,16 +17,18 @@ use bincode::Options;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use teleport::wire::{self, Body, Header, HeaderCodecs, Kind, Limits, PacketId};
 use teleport::{
-    Bincode, DecodeAny, DecodeLimits, EncodeAny, HeaderCodec, Input, Json, JsonHeader, Peer, ProtobufHeader,
-    Router, Scratch,
+    Bincode, DecodeAny, DecodeLimits, EncodeAny, HeaderCodec, Input, Json, JsonHeader, LogCalls, LogOptions,
+    Peer, ProtobufHeader, Router, Scratch,
 };
 use teleport_benches::payload::{Echo, bytes};
 use tokio::runtime::{Builder, Runtime};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::SubscriberInitExt;
 
 criterion_group! {
     name = benches;
     config = Criterion::default().measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
-    targets = headers, frames, codecs, round_trips
+    targets = headers, frames, codecs, round_trips, logs
 }
 criterion_main!(benches);
 
@@ -161,18 +163,48 @@ fn round_trips(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What the log of a call costs, both ends together: the same round trips as above, with more and more listening.
+fn logs(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("log of calls");
+    let default = LogOptions::default();
+    for (name, options, filter) in [
+        ("off by setting", default.clone().with_calls(LogCalls::Off), None),
+        ("nobody listens", default.clone(), None),
+        ("filtered by level", default.clone(), Some("teleport=warn")),
+        ("filtered by target", default.clone(), Some("info,teleport::calls=off")),
+        ("slow ones alone, none is", default.clone().with_slow(Duration::from_secs(60)), Some("warn")),
+        ("written as text", default.clone(), Some("info")),
+        ("written as text, with bodies", default.clone().with_bodies(true), Some("info")),
+    ] {
+        // To nowhere: what a terminal or a disk takes is not this library's.
+        let writer = |filter| tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::sink);
+        let _guard = filter.map(|filter| writer(EnvFilter::new(filter)).set_default());
+        let runtime = runtime();
+        let (_peers, adding) = runtime.block_on(connect_with(2, options));
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|calls| runtime.block_on(timed(&adding, calls)));
+        });
+    }
+    group.finish();
+}
+
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
 async fn connect(routes: usize) -> ((Peer, Peer), AddingClient) {
+    connect_with(routes, LogOptions::default()).await
+}
+
+async fn connect_with(routes: usize, logs: LogOptions) -> ((Peer, Peer), AddingClient) {
     let mut router = Router::new();
     router.service(AddingServer::new(Sum)).expect("the first");
     for n in 2..routes {
         router.pull(&format!("/other/route_{n}"), |_, ()| async { Ok(()) }).expect("each once");
     }
-    let server = Peer::builder().router(router).and_then(|builder| builder.build()).expect("a peer");
-    let client = Peer::builder().build().expect("a peer");
+    let server = Peer::builder().router(router).and_then(|builder| builder.logs(logs.clone()).build());
+    let server = server.expect("a peer");
+    let client = Peer::builder().logs(logs).build().expect("a peer");
     let session = client.connect(&server).await.expect("a session");
     ((server, client), AddingClient::new(&session))
 }

@@ -70,6 +70,46 @@ fn callback() {
     );
 }
 
+/// How long each call took is left out, and whether that was slow but for the one that is.
+#[test]
+fn logs() {
+    let ended =
+        Running::start_with(env!("CARGO_BIN_EXE_logs"), &[], &[("RUST_LOG", "teleport::calls=info")]).end();
+    assert_eq!((ended.code, &*ended.stderr), (Some(0), ""), "{ended:?}");
+    let slow = "WARN teleport::calls: slow: answered kind=\"pull\" side=\"handler\" uri=\"/bank/audit\"";
+    assert!(ended.stdout.contains(slow), "{ended:?}");
+    let varies =
+        ["peer=", "cost=", "sent=", "received=", "handler=", "waited_to_write=", "waited_for_reply="];
+    let lines: Vec<_> = ended
+        .stdout
+        .lines()
+        .filter_map(|line| line.split_once("teleport::calls: "))
+        .map(|(_, line)| {
+            let words = line.strip_prefix("slow: ").unwrap_or(line).split(' ');
+            let kept: Vec<_> =
+                words.filter(|word| !varies.iter().any(|field| word.starts_with(field))).collect();
+            kept.join(" ")
+        })
+        .collect();
+    let (called, answered) =
+        (r#"called kind="pull" side="caller""#, r#"answered kind="pull" side="handler""#);
+    assert_eq!(
+        lines,
+        [
+            format!(r#"{answered} uri="/bank/balance" id="0" status=200 body="7" reply_body="120""#),
+            format!(r#"{called} uri="/bank/balance" id="0" status=200"#),
+            format!(r#"{answered} uri="/bank/balance" id="1" status=404 error="no such account" body="8""#),
+            format!(r#"{called} uri="/bank/balance" id="1" status=404 error="no such account""#),
+            format!(
+                r#"{answered} uri="/bank/login" id="2" status=200 body="(hidden)" reply_body="(hidden)""#
+            ),
+            format!(r#"{called} uri="/bank/login" id="2" status=200"#),
+            format!(r#"{answered} uri="/bank/audit" id="3" status=200"#),
+            format!(r#"{called} uri="/bank/audit" id="3" status=200"#),
+        ]
+    );
+}
+
 #[test]
 fn registry() {
     prints(

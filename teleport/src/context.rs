@@ -13,11 +13,12 @@ use parking_lot::Mutex;
 use crate::buffer;
 use crate::codec::{AnyError, DecodeAny, Input, Scratch, decode_untyped};
 use crate::extensions::Extensions;
+use crate::logs::CallLog;
 use crate::session::{Session, now};
 use crate::status::{Code, Status};
 use crate::wire::{Header, Packet, PacketId, PacketRef, RawBody, SealedBody, Uri};
 
-pub(crate) use answer::{Answer, log_refused, write_answer, write_status};
+pub(crate) use answer::{Answer, log_refused, refuse, write_answer, write_logged, write_status};
 pub use body::ReplyBody;
 
 /// One inbound pull or push: its header and body, and the session that it came over.
@@ -59,6 +60,15 @@ pub(crate) struct CallState {
     came_as: OnceLock<Box<str>>,
     goes_as: Mutex<Option<Box<str>>>,
     route: OnceLock<Arc<str>>,
+    /// Where somebody listens to the log, until the call is answered.
+    log: Mutex<Option<CallLog>>,
+}
+
+impl CallState {
+    /// The state of a call that is logged, where there is a log.
+    pub(crate) fn logged(log: Option<CallLog>) -> Arc<Self> {
+        Arc::new(CallState { log: Mutex::new(log), ..CallState::default() })
+    }
 }
 
 impl Default for CallState {
@@ -69,6 +79,7 @@ impl Default for CallState {
             came_as: OnceLock::new(),
             goes_as: Mutex::default(),
             route: OnceLock::new(),
+            log: Mutex::default(),
         }
     }
 }
@@ -255,6 +266,23 @@ impl Context {
 
     pub(crate) fn began(&self) -> Instant {
         self.call.get_or_init(Arc::default).began
+    }
+
+    /// Notes for the log that the handler begins, with the body as it sees it.
+    #[inline]
+    pub(crate) fn start_log(&self, is_opened: bool) {
+        if let Some(call) = self.call.get()
+            && let Some(log) = &mut *call.log.lock()
+        {
+            log.started();
+            log.request_body(self.codec(), self.payload(), self.gzip() != 0 && !is_opened);
+        }
+    }
+
+    /// The log of the call, where there is one; whoever takes it ends it.
+    #[inline]
+    pub(crate) fn take_log(&self) -> Option<CallLog> {
+        self.call.get()?.log.lock().take()
     }
 
     /// Bytes of the packet.

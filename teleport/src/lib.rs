@@ -41,6 +41,7 @@
 //! | see the packet in a handler, and call back | [`Context`] |
 //! | do something with every session, call and reply | [`plugin`], [`Extensions`] |
 //! | check who dials, find dead sessions, count calls, bound what peers may do, other uris for routes | [`plugins`] |
+//! | see every call in the log, and which are slow | [`LogOptions`] |
 //! | reach many sessions | [`SessionHub`] |
 //! | shut down, at a signal or by a call | [`Peer::until_signal`], [`Shutdown`] |
 //! | restart without losing a call | `Restart`, on Unix |
@@ -60,6 +61,7 @@ mod codec;
 mod context;
 mod error;
 mod extensions;
+mod logs;
 mod method;
 mod peer;
 pub mod plugin;
@@ -88,6 +90,7 @@ pub use codec::{
 pub use context::{Context, ReplyBody};
 pub use error::{Delivery, Error, Initiator, Result};
 pub use extensions::Extensions;
+pub use logs::{LogCalls, LogOptions, LogPart, Logged};
 pub use method::Accepts;
 pub use peer::{Broadcast, Dial, Peer, PeerBuilder, SessionHub, Shutdown, ShutdownReport, UntilSignal};
 #[cfg(unix)]

@@ -14,6 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["method"],
     &["error"],
     &["socket"],
+    &["logs"],
     &["session"],
     &["call"],
     &["context"],

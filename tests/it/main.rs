@@ -7,6 +7,7 @@ mod dynamic;
 mod heartbeat;
 mod layers;
 mod limits;
+mod logs;
 mod parts;
 mod peer;
 mod plugins;

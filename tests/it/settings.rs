@@ -86,6 +86,13 @@ keepalive = "1m"
 codec = "protobuf"
 id_format = "text"
 features = "all"
+
+[logs]
+calls = "all"
+slow = "none"
+headers = false
+bodies = false
+max_body = "1 KiB"
 "#
     );
 }
@@ -103,7 +110,7 @@ fn an_error_of_a_file_shows_its_line_and_what_there_is() {
         (
             "[limit]\nmax_body = 1\n",
             "TOML parse error at line 1, column 2\n  |\n1 | [limit]\n  |  ^^^^^\n\
-             unknown field `limit`, expected one of `limits`, `timeouts`, `tcp`, `headers`\n",
+             unknown field `limit`, expected one of `limits`, `timeouts`, `tcp`, `headers`, `logs`\n",
         ),
         (
             "[limits]\nmax_body = \"16 XB\"\n",
@@ -201,8 +208,7 @@ fn each_layer_lies_over_the_one_before() {
 
 #[test]
 fn a_variable_that_sets_nothing_is_told_with_those_that_would() {
-    let groups =
-        "there are `TELEPORT_LIMITS__…`, `TELEPORT_TIMEOUTS__…`, `TELEPORT_TCP__…` and `TELEPORT_HEADERS__…`";
+    let groups = "there are `TELEPORT_LIMITS__…`, `TELEPORT_TIMEOUTS__…`, `TELEPORT_TCP__…`, `TELEPORT_HEADERS__…` and `TELEPORT_LOGS__…`";
     let tcp = "there are `TELEPORT_TCP__NODELAY` and `TELEPORT_TCP__KEEPALIVE`";
     for (name, text, error) in [
         ("TELEPORT_MAX_BODY", "1", format!("no setting has the variable `TELEPORT_MAX_BODY`; {groups}")),

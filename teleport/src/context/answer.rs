@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::buffer;
 use crate::call::SealedReply;
 use crate::codec::gzip;
+use crate::logs::CallLog;
 use crate::session::{LARGE_BODY, PARTED_BODY, Shared};
 use crate::socket::Output;
 use crate::status::{Code, Status};
@@ -91,6 +92,52 @@ pub(crate) fn write_status(
         tracing::error!(target: "teleport", %error, sent_without_text = written.is_ok(), "a reply could not be written");
     }
     out.owe(out.len() - before);
+}
+
+/// As [`write_status`], for a call that may be logged: it has come to its end.
+pub(crate) fn refuse(
+    log: Option<CallLog>,
+    shared: &Shared,
+    (header, header_codec): (&Header<'_>, u8),
+    status: &Status,
+    out: &mut Output,
+) {
+    let before = out.len();
+    write_status(shared, header, header_codec, status, out);
+    if let Some(mut log) = log {
+        log.answered(Some(status), header.gzip, out.len() - before);
+        log.end();
+    }
+}
+
+/// As [`write_answer`], for a call that is logged.
+#[cold]
+pub(crate) fn write_logged(
+    log: &mut CallLog,
+    shared: &Shared,
+    (header, header_codec): (&Header<'_>, u8),
+    answer: Answer,
+    out: &mut Output,
+) -> Option<Status> {
+    let before = out.len();
+    let (mut gzip, mut ok) = (header.gzip, Status::ok());
+    match &answer {
+        Answer::Nothing | Answer::Failed(_) => log.reply_body(0, &[], false),
+        Answer::Payload(codec, payload) => log.reply_body(*codec, payload, false),
+        Answer::Raw(body) => {
+            gzip = 0;
+            log.reply_body(answer.codec(), body.get(1..).unwrap_or_default(), false);
+        }
+        Answer::Sealed(reply) => {
+            gzip = reply.body().gzip();
+            ok = reply.status().clone();
+            log.reply_body(answer.codec(), reply.body().payload(), gzip != 0);
+        }
+    }
+    let failed = write_answer(shared, header, header_codec, answer, out);
+    let status = failed.as_ref().or(header.kind.is_pull().then_some(&ok));
+    log.answered(status, gzip, out.len() - before);
+    failed
 }
 
 /// Writes what a handler answered; the status that went out, where that is another than OK.

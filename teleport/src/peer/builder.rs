@@ -12,6 +12,7 @@ use crate::call::SealedReply;
 use crate::codec::{DecodeAny, EncodeAny};
 use crate::context::{Context, ReplyBody};
 use crate::error::{Error, Result};
+use crate::logs::{LogOptions, Logged, Logs, Redact};
 use crate::plugin::{Plugin, Plugins};
 use crate::router::{Router, Service};
 use crate::session::{Headers, Limits, Settings as SessionSettings, Timeouts};
@@ -47,6 +48,7 @@ pub struct PeerBuilder {
     header_codecs: HeaderCodecs,
     /// Of the codec that was chosen since the settings were given.
     header_codec: Option<u8>,
+    redact: Option<Redact>,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
 }
@@ -211,6 +213,41 @@ impl PeerBuilder {
         self
     }
 
+    /// What is logged of calls; see [`LogOptions`].
+    pub fn logs(mut self, options: LogOptions) -> Self {
+        self.settings.logs = options;
+        self
+    }
+
+    /// Hides what is not for the log: the function is asked for each part that is about to be logged of a call, and what
+    /// it returns is logged instead. It runs where the call ends, so it should be quick. See [`LogOptions`].
+    ///
+    /// # Panics
+    ///
+    /// Where the function does, nothing of the part is logged, and the call goes on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use teleport::{LogOptions, LogPart, Peer};
+    ///
+    /// let peer = Peer::builder()
+    ///     .logs(LogOptions::default().with_bodies(true))
+    ///     .redact_logs(|logged| {
+    ///         let is_body = matches!(logged.part(), LogPart::Body | LogPart::ReplyBody);
+    ///         (is_body && logged.uri().starts_with("/login")).then(|| "(hidden)".into())
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), teleport::Error>(())
+    /// ```
+    pub fn redact_logs(
+        mut self,
+        redact: impl Fn(&Logged<'_>) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.redact = Some(Redact::new(redact));
+        self
+    }
+
     /// Who this peer is and whom it believes at addresses `tls://host:port`. Needs the feature `tls`.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: Tls) -> Self {
@@ -259,14 +296,14 @@ impl PeerBuilder {
         self.settings.validate()?;
         let codec = self.header_codec_id()?;
         self.router.finish(&self.plugins)?;
-        let Settings { limits, timeouts, tcp, headers } = self.settings;
+        let Settings { limits, timeouts, tcp, headers, logs } = self.settings;
         let headers = Headers {
             codec,
             codecs: self.header_codecs,
             id_format: headers.id_format,
             features: headers.features,
         };
-        let settings = SessionSettings::new(limits, timeouts, headers);
+        let settings = SessionSettings::new(limits, timeouts, headers, Logs::new(logs, self.redact));
         let transport = Transport {
             tcp,
             #[cfg(feature = "tls")]

@@ -14,6 +14,7 @@ use tokio::time::Sleep;
 
 use super::inbound::Dispatch;
 use crate::error::{Closed, Initiator};
+use crate::logs::Marks;
 use crate::router::Router;
 use crate::session::{Handle, Session, Shared, now};
 use crate::socket::{Arrival, Batch, Flow, Output, PacketReader, ReadError, Writer};
@@ -29,6 +30,8 @@ pub(super) struct Driver {
     dispatch: Dispatch,
     /// What is being written.
     output: Output,
+    /// Of calls in it that are logged.
+    marks: Marks,
     timer: Option<Timer>,
     phase: Phase,
     /// This poll ends so that others get their turn; the next one writes.
@@ -74,6 +77,7 @@ impl Driver {
             reader,
             writer,
             output: Output::default(),
+            marks: Marks::default(),
             timer: None,
             phase: Phase::Running,
             yielded: false,
@@ -215,6 +219,7 @@ impl Driver {
                     return Poll::Pending;
                 }
                 let more = machine.take_output(&mut self.output);
+                machine.take_marks(&mut self.marks, self.output.len());
                 let room = machine.room_for_waiting(&self.shared.settings);
                 drop(machine);
                 self.shared.tell_of(room);
@@ -234,7 +239,10 @@ impl Driver {
             }
             match ready!(written) {
                 Ok(0) => return Poll::Ready(Err(write_failed(&std::io::ErrorKind::WriteZero.into()))),
-                Ok(count) => self.output.advance(count),
+                Ok(count) => {
+                    self.output.advance(count);
+                    self.marks.written(count);
+                }
                 Err(error) => return Poll::Ready(Err(write_failed(&error))),
             }
         }

@@ -8,14 +8,16 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
+use std::time::Instant;
 
 use hooked::Seen;
 use watch::Watch;
 
 use crate::buffer;
-use crate::context::{Context, write_status};
+use crate::context::{CallState, Context, refuse};
+use crate::logs::CallLog;
 use crate::router::{self, Inbound, Router, Started, not_found};
-use crate::session::{Ended, FAREWELL, Handle, NOT_TAKEN, Notice, Session, Shared};
+use crate::session::{Ended, FAREWELL, Handle, NOT_TAKEN, Notice, Session, Shared, now};
 use crate::socket::{Arrival, Flow, Output};
 use crate::status::{Code, Status};
 use crate::wire::{
@@ -58,8 +60,8 @@ pub(super) struct Dispatch {
     style: Option<(IdFormat, u8)>,
     /// The other side has replied.
     replied: bool,
-    /// Pulls and pushes that wait, in order, and what they cost.
-    parked: VecDeque<Packet>,
+    /// Pulls and pushes that wait, in order, and since when where that is logged; and what they cost.
+    parked: VecDeque<(Packet, Option<Instant>)>,
     parked_bytes: usize,
     /// A handler has got a task of its own since the last look at how many have.
     spawned: bool,
@@ -125,10 +127,10 @@ impl Dispatch {
         let mut any = false;
         self.session = Session::upgrade(&self.handle);
         while self.can_resume(out) {
-            let Some(packet) = self.parked.pop_front() else { break };
+            let Some((packet, since)) = self.parked.pop_front() else { break };
             self.parked_bytes -= PARKED + packet.len();
             let (header, header_codec) = (packet.header().into_owned(), packet.header_codec());
-            self.start(&header, header_codec, out, || packet);
+            self.start(&header, header_codec, out, since, || packet);
             self.came_early = self.came_early.saturating_sub(1);
             any = true;
         }
@@ -248,14 +250,15 @@ impl Dispatch {
                     && let Some(head) = SuccessHead::read(&bytes[parts.header.clone()])
                 {
                     let body = &bytes[parts.body];
-                    let packet = Packet::success(head, parts.header_codec, body, buffer::take());
+                    let packet = Packet::success(head, parts.header_codec, body, buffer::take())
+                        .with_header_len(parts.header.len());
                     self.replies.push((head.id, Ended::Reply(packet)));
                     return Ok(Flow::Continue);
                 }
                 let packet = PacketRef::from_parts(bytes, &parts, &self.shared.settings.headers.codecs)?;
                 self.shared.learn(packet.header.features);
                 self.packet(&packet.header, packet.header_codec, out, || {
-                    Packet::copy_from(&packet, buffer::take())
+                    Packet::copy_from(&packet, buffer::take()).with_header_len(parts.header.len())
                 });
             }
             Arrival::Owned(bytes) => {
@@ -271,9 +274,10 @@ impl Dispatch {
             }
             Arrival::Oversized { header_codec, header, body } => {
                 let shared = self.shared.clone();
+                let head = header.len();
                 let header = shared.settings.headers.codecs.decode(header_codec, header)?;
                 shared.learn(header.features);
-                self.oversized(&header, header_codec, body, out);
+                self.oversized(&header, header_codec, (head, body), out);
             }
         }
         let congested = self.early || !self.parked.is_empty() || out.owed() > self.most();
@@ -315,7 +319,7 @@ impl Dispatch {
         if !self.parked.is_empty() || self.is_congested(out) {
             return self.park(header, header_codec, out, packet);
         }
-        self.start(header, header_codec, out, packet);
+        self.start(header, header_codec, out, None, packet);
     }
 
     fn reply(&mut self, header: &Header<'_>, packet: impl FnOnce() -> Packet) {
@@ -346,11 +350,35 @@ impl Dispatch {
         if self.parked_bytes > self.most() {
             let text = "more pulls and pushes wait than may (settings `limits.max_pulls_in`, `limits.max_held` and \
                         `limits.max_queued`)";
-            return write_status(&self.shared, header, header_codec, &Status::unavailable(text), out);
+            let log = self.log(header, packet, None);
+            return refuse(log, &self.shared, (header, header_codec), &Status::unavailable(text), out);
         }
         let packet = packet();
         self.parked_bytes += PARKED + packet.len();
-        self.parked.push_back(packet);
+        let since = self.shared.settings.logs.are_wanted().then(now);
+        self.parked.push_back((packet, since));
+    }
+
+    /// The log of a call that has come, where somebody listens; `since` then, where it had to wait.
+    fn log(
+        &self,
+        header: &Header<'_>,
+        packet: impl FnOnce() -> Packet,
+        since: Option<Instant>,
+    ) -> Option<CallLog> {
+        self.shared.settings.logs.are_wanted().then(|| {
+            let packet = packet();
+            let log = self.log_of(header, &packet, since);
+            buffer::give(packet.into_buf());
+            log
+        })
+    }
+
+    fn log_of(&self, header: &Header<'_>, packet: &Packet, since: Option<Instant>) -> CallLog {
+        let Shared { settings, remote, .. } = &*self.shared;
+        let mut log = CallLog::incoming(&settings.logs, remote, header, packet.wire_len(), since);
+        log.request_body(packet.body().codec(), packet.body().payload(), packet.gzip() != 0);
+        log
     }
 
     /// Hands a pull or push to its handler.
@@ -359,6 +387,34 @@ impl Dispatch {
         header: &Header<'_>,
         header_codec: u8,
         out: &mut Output,
+        since: Option<Instant>,
+        packet: impl FnOnce() -> Packet,
+    ) {
+        if self.shared.settings.logs.are_wanted() {
+            return self.start_logged(header, header_codec, out, since, packet());
+        }
+        self.hand_over(header, header_codec, out, None, packet);
+    }
+
+    #[cold]
+    fn start_logged(
+        &mut self,
+        header: &Header<'_>,
+        header_codec: u8,
+        out: &mut Output,
+        since: Option<Instant>,
+        packet: Packet,
+    ) {
+        let log = self.log_of(header, &packet, since);
+        self.hand_over(header, header_codec, out, Some(log), || packet);
+    }
+
+    fn hand_over(
+        &mut self,
+        header: &Header<'_>,
+        header_codec: u8,
+        out: &mut Output,
+        log: Option<CallLog>,
         packet: impl FnOnce() -> Packet,
     ) {
         let shared = &self.shared;
@@ -367,21 +423,21 @@ impl Dispatch {
             let bytes = header.uri.len();
             let text =
                 format!("a uri of {bytes} bytes is over the limit of {most} (setting `limits.max_uri`)");
-            return self.refuse(header, header_codec, Status::bad_request(text), out);
+            return self.refuse(log, (header, header_codec), Status::bad_request(text), out);
         }
         let taken = !shared.is_ending() || self.came_in_time();
         let Some(session) = self.session.as_ref().filter(|_| taken) else {
             shared.ledger.refused();
             let status = Status::unavailable(CLOSING);
             if !self.is_heeded() {
-                return self.refuse(header, header_codec, status, out);
+                return self.refuse(log, (header, header_codec), status, out);
             }
             let header = Header { uri: NOT_TAKEN.into(), ..header.clone() };
-            return write_status(shared, &header, header_codec, &status, out);
+            return refuse(log, shared, (&header, header_codec), &status, out);
         };
         if self.seen.calls {
             let (session, packet) = (session.clone(), packet());
-            return self.start_hooked(session, header, packet, out);
+            return self.start_hooked(session, header, packet, log, out);
         }
         let found = if header.kind.is_pull() {
             self.router.find_pull(&header.uri)
@@ -389,22 +445,31 @@ impl Dispatch {
             self.router.find_push(&header.uri)
         };
         match found {
-            Err(error) => self.refuse(header, header_codec, Status::bad_request(error.to_string()), out),
-            Ok(None) => self.refuse(header, header_codec, not_found(header), out),
+            Err(error) => {
+                let status = Status::bad_request(error.to_string());
+                self.refuse(log, (header, header_codec), status, out);
+            }
+            Ok(None) => self.refuse(log, (header, header_codec), not_found(header), out),
             Ok(Some(entry)) => {
                 if entry.chain().is_some() {
-                    let cx = Context::with_call(session.clone(), packet(), Arc::default());
+                    let cx = Context::with_call(session.clone(), packet(), CallState::logged(log));
                     let start = || router::start_route(self.router.chain(), entry, header, cx, out);
                     self.spawned |= hooked::caught(start) == Started::Spawned;
                     return;
                 }
-                let inbound = Inbound { session, packet: packet(), header, header_codec };
+                let inbound = Inbound { session, packet: packet(), header, header_codec, log };
                 self.spawned |= entry.handler().start(inbound, out) == Started::Spawned;
             }
         }
     }
 
-    fn oversized(&mut self, header: &Header<'_>, header_codec: u8, body: u64, out: &mut Output) {
+    fn oversized(
+        &mut self,
+        header: &Header<'_>,
+        header_codec: u8,
+        (head, body): (usize, u64),
+        out: &mut Output,
+    ) {
         if header.kind.is_reply() {
             if let Some(id) = header.id.number() {
                 self.replies.push((id, Ended::Oversized(body)));
@@ -416,7 +481,12 @@ impl Dispatch {
             format!("a body of {body} bytes is over the limit of {most} (setting `limits.max_body`)")
         });
         tracing::warn!(target: "teleport", uri = %header.uri, peer = %self.shared.remote, "{text}");
-        self.refuse(header, header_codec, Status::new(Code::TOO_LARGE, text), out);
+        let logs = &self.shared.settings.logs;
+        let log = logs.are_wanted().then(|| {
+            let bytes = hooked::FRAME as u64 - 1 + head as u64 + body;
+            CallLog::incoming(logs, &self.shared.remote, header, bytes, None)
+        });
+        self.refuse(log, (header, header_codec), Status::new(Code::TOO_LARGE, text), out);
     }
 
     /// Never answered: two peers that both do so would answer each other for ever.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Written;
 use crate::call::SealedReply;
-use crate::context::{Answer, Context, ReplyBody, write_answer};
+use crate::context::{Answer, Context, ReplyBody, write_answer, write_logged};
 use crate::extensions::Extensions;
 use crate::session::Session;
 use crate::socket::Output;
@@ -121,7 +121,15 @@ impl OutgoingReply {
             Body::Own(body) => body.into_answer(),
         };
         let (codec, before) = (answer.codec(), out.len());
-        let failed = write_answer(cx.session().shared(), &header, cx.header_codec(), answer, out);
+        let shared = cx.session().shared();
+        let failed = match cx.take_log() {
+            None => write_answer(shared, &header, cx.header_codec(), answer, out),
+            Some(mut log) => {
+                let failed = write_logged(&mut log, shared, (&header, cx.header_codec()), answer, out);
+                log.end();
+                failed
+            }
+        };
         let codec = if failed.is_some() { 0 } else { codec };
         if let Some(failed) = failed {
             status = failed;

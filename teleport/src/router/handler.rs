@@ -14,7 +14,8 @@ use super::hooked::Hooked;
 use super::pace::Pace;
 use super::slot::Slot;
 use crate::codec::gzip;
-use crate::context::{Answer, Context, write_answer, write_status};
+use crate::context::{Answer, CallState, Context, refuse, write_answer, write_logged, write_status};
+use crate::logs::CallLog;
 use crate::session::{Direction, Serving, Session, inflate};
 use crate::socket::Output;
 use crate::status::{Code, Status};
@@ -53,6 +54,8 @@ pub(crate) struct Inbound<'a> {
     /// The packet's header once more, which outlives the packet where the handler panics.
     pub(crate) header: &'a Header<'a>,
     pub(crate) header_codec: u8,
+    /// Where somebody listens to it.
+    pub(crate) log: Option<CallLog>,
 }
 
 impl Handler {
@@ -68,12 +71,16 @@ impl Handler {
     /// Runs the handler on a packet. A reply that is there at once is appended to `out`; one that comes later is
     /// handed to the session.
     pub(crate) fn start(&self, inbound: Inbound<'_>, out: &mut Output) -> Started {
-        let Inbound { session, mut packet, header, header_codec } = inbound;
+        let Inbound { session, mut packet, header, header_codec, log } = inbound;
         if let Err(status) = self.open(session, &mut packet) {
-            write_status(session.shared(), header, header_codec, &status, out);
+            refuse(log, session.shared(), (header, header_codec), &status, out);
             return Started::Ended;
         }
-        self.run(session, Context::new(session.clone(), packet), header, header_codec, None, out)
+        let cx = match log {
+            None => Context::new(session.clone(), packet),
+            log => Context::with_call(session.clone(), packet, CallState::logged(log)),
+        };
+        self.run(session, cx, header, header_codec, None, out)
     }
 
     /// Undoes the gzip of a body, where the handler is to see it.
@@ -100,6 +107,9 @@ impl Handler {
         out: &mut Output,
     ) -> Started {
         let (bytes, codec) = (cx.len(), cx.codec());
+        cx.start_log(self.opens);
+        // With hooks it is theirs to end.
+        let log = if hooked.is_none() { cx.take_log() } else { None };
         let mut slot = self.slot();
         let mut answer = None;
         // A handler that has to wait is polled again at once by its task, so this waker need not wake.
@@ -118,7 +128,7 @@ impl Handler {
             Ok(Poll::Pending) => {
                 let header = header.clone().into_owned();
                 let pace = slow.then(|| self.pace.clone());
-                let call = Call { header, header_codec, codec, bytes, slot, pace, hooked };
+                let call = Call { header, header_codec, codec, bytes, slot, pace, hooked, log };
                 spawn(session.clone(), call);
                 return Started::Spawned;
             }
@@ -130,7 +140,13 @@ impl Handler {
             None => {
                 // What the handler sent before it answered goes out before its answer.
                 session.shared().move_calls(out);
-                write_answer(session.shared(), header, header_codec, answer, out);
+                match log {
+                    None => drop(write_answer(session.shared(), header, header_codec, answer, out)),
+                    Some(mut log) => {
+                        write_logged(&mut log, session.shared(), (header, header_codec), answer, out);
+                        log.end();
+                    }
+                }
                 Started::Ended
             }
             Some(hooked) => hooked.answer(session, header, header_codec, answer, out),
@@ -177,11 +193,12 @@ struct Call {
     /// Where the first poll is still to come, and to be timed.
     pace: Option<Arc<Pace>>,
     hooked: Option<Hooked>,
+    log: Option<CallLog>,
 }
 
 /// Goes on with a call in a task of its own.
 fn spawn(session: Session, call: Call) {
-    let Call { header, header_codec, codec, bytes, mut slot, mut pace, hooked } = call;
+    let Call { header, header_codec, codec, bytes, mut slot, mut pace, hooked, mut log } = call;
     let hooked = hooked.map(Hooked::in_task);
     // Encoded now: nothing may be left to do where the task is dropped.
     let mut fallback = Output::default();
@@ -205,8 +222,8 @@ fn spawn(session: Session, call: Call) {
         match cancel.run_until_cancelled(poll).await {
             Some(Err(panic)) => {
                 log_panic(&header.uri, &*panic);
-                if hooked.is_some() {
-                    // For the hooks of replies, which see this one too.
+                if hooked.is_some() || log.is_some() {
+                    // For the hooks of replies and the log, which see this one too.
                     answer.get_or_insert_with(|| Answer::Failed(no_answer(&header.uri)));
                 }
             }
@@ -217,14 +234,20 @@ fn spawn(session: Session, call: Call) {
         if let Some(answer) = answer {
             let mut reply = Output::default();
             match hooked {
-                None => {
-                    write_answer(shared, &header, header_codec, answer, &mut reply);
-                }
+                None => match &mut log {
+                    None => drop(write_answer(shared, &header, header_codec, answer, &mut reply)),
+                    Some(log) => {
+                        write_logged(log, shared, (&header, header_codec), answer, &mut reply);
+                    }
+                },
                 Some(hooked) => {
                     hooked.answer(serving.session(), &header, header_codec, answer, &mut reply);
                 }
             }
             serving.finish(reply).await;
+            if let Some(log) = log {
+                log.end();
+            }
         }
     });
 }

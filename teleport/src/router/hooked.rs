@@ -136,6 +136,9 @@ pub(crate) fn answer(chain: &Arc<Chain>, cx: Context, answer: Answer, out: &mut 
             && !status.code().is_ok()
         {
             log_refused(cx.session().shared(), cx.original_uri(), &status);
+            end_push(&cx, Some(&status));
+        } else {
+            end_push(&cx, None);
         }
         return Started::Ended;
     }
@@ -157,6 +160,13 @@ pub(crate) fn answer(chain: &Arc<Chain>, cx: Context, answer: Answer, out: &mut 
     let chain = chain.clone();
     spawn(session, &header, header_codec, bytes, future, move |reply, out| write(&chain, reply, out));
     Started::Spawned
+}
+
+fn end_push(cx: &Context, status: Option<&Status>) {
+    if let Some(mut log) = cx.take_log() {
+        log.answered(status, 0, 0);
+        log.end();
+    }
 }
 
 async fn before_write_of(chain: Arc<Chain>, mut reply: OutgoingReply) -> OutgoingReply {

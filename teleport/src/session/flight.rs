@@ -17,8 +17,9 @@ use super::wait::{Need, Waiting};
 use crate::buffer;
 use crate::codec::gzip;
 use crate::error::{Delivery, Error, Kind, Refusal, Result};
+use crate::logs::CallLog;
 use crate::status::{Code, Status};
-use crate::wire::{self, Packet, SealedBody};
+use crate::wire::{self, IdFormat, Packet, PacketId, SealedBody};
 
 /// What a call is told before it starts.
 #[derive(Clone, Debug)]
@@ -83,6 +84,13 @@ enum Departure<'a> {
 /// Hooks that wait, and what they end with.
 type HookedFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
+/// What goes with a call for plugins and for the log; nothing where neither asks.
+#[derive(Default)]
+struct Followed {
+    hooked: Option<Box<HookedCall>>,
+    log: Option<CallLog>,
+}
+
 /// When the call's time is up, and how long that was.
 type Deadline = Option<(Instant, Duration)>;
 
@@ -94,13 +102,18 @@ type Start<'s> =
     &'s mut dyn FnMut(&mut Machine, Outgoing<'_>, Deadline, &Waker) -> Result<(u64, usize), Refused>;
 
 impl<'a> Departure<'a> {
+    /// Whether it was not polled yet.
+    fn is_new(&self) -> bool {
+        matches!(self, Departure::New | Departure::Sealed(_))
+    }
+
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
         session: &'a Session,
         request: &Request<'_>,
         encode: Encode<'_>,
-        (need, hooked): (Need, &mut Option<Box<HookedCall>>),
+        (need, followed): (Need, &mut Followed),
         start: Start<'_>,
     ) -> Poll<Result<u64>> {
         let (shared, kind) = (session.shared(), need.kind());
@@ -110,10 +123,13 @@ impl<'a> Departure<'a> {
                     let body = encode()?;
                     let deadline = request.timeout.deadline(session);
                     *self = match shared.hooks.as_ref().filter(|hooks| hooks.see(kind)) {
-                        None => Departure::Encoded { body: compress(body, request.gzip)?, deadline },
+                        None => {
+                            followed.see_body(body.as_ref());
+                            Departure::Encoded { body: compress(body, request.gzip)?, deadline }
+                        }
                         Some(hooks) => {
                             let body = Leaving::Encoded(body);
-                            Departure::hook(hooks, session, kind, request, body, deadline, hooked)?
+                            Departure::hook(hooks, session, kind, request, body, deadline, followed)?
                         }
                     };
                 }
@@ -122,16 +138,19 @@ impl<'a> Departure<'a> {
                     let body = std::mem::take(body);
                     let deadline = request.timeout.deadline(session);
                     *self = match shared.hooks.as_ref().filter(|hooks| hooks.see(kind)) {
-                        None => Departure::Encoded { body: body.into_payload(), deadline },
+                        None => {
+                            followed.see_sealed(&body);
+                            Departure::Encoded { body: body.into_payload(), deadline }
+                        }
                         Some(hooks) => {
                             let body = Leaving::Sealed(body);
-                            Departure::hook(hooks, session, kind, request, body, deadline, hooked)?
+                            Departure::hook(hooks, session, kind, request, body, deadline, followed)?
                         }
                     };
                 }
                 Departure::Hooked { future, deadline } => {
                     let (call, deadline) = (ready!(future.as_mut().poll(cx))?, *deadline);
-                    *self = Departure::hooked(call, request, deadline, hooked)?;
+                    *self = Departure::hooked(call, request, deadline, followed)?;
                 }
                 Departure::Waiting { body, deadline, room } => {
                     if !ready!(room.as_mut().poll(cx)) {
@@ -146,7 +165,7 @@ impl<'a> Departure<'a> {
                 }
                 Departure::Encoded { body, deadline } => {
                     let (mut uri, mut gzip) = (&*request.uri, request.gzip);
-                    if let Some(hooked) = hooked {
+                    if let Some(hooked) = &followed.hooked {
                         (uri, gzip) = (hooked.uri.as_deref().unwrap_or(uri), hooked.gzip);
                     }
                     let codec = body.as_ref().map_or(0, |(codec, ..)| *codec);
@@ -157,7 +176,14 @@ impl<'a> Departure<'a> {
                     };
                     match shared.with(|machine| start(machine, outgoing, *deadline, cx.waker())) {
                         Ok((id, bytes)) => {
-                            if let (Some(hooked), Some(hooks)) = (hooked, &shared.hooks) {
+                            if let Some(log) = &mut followed.log {
+                                let id = match shared.settings.headers.id_format {
+                                    IdFormat::Sequence => PacketId::Sequence(id),
+                                    IdFormat::Text => PacketId::Text(id.to_string().into()),
+                                };
+                                log.queued(id, uri, gzip, bytes);
+                            }
+                            if let (Some(hooked), Some(hooks)) = (&followed.hooked, &shared.hooks) {
                                 hooked.written(&**hooks, session, kind, &request.uri, (codec, bytes));
                             }
                             if let Some((_, payload, _)) = body.take() {
@@ -189,10 +215,10 @@ impl<'a> Departure<'a> {
         request: &Request<'_>,
         body: Leaving,
         deadline: Deadline,
-        hooked: &mut Option<Box<HookedCall>>,
+        followed: &mut Followed,
     ) -> Result<Self> {
         let sealed = matches!(body, Leaving::Sealed(_));
-        *hooked = Some(Box::new(HookedCall::new(request.gzip, deadline, sealed)));
+        followed.hooked = Some(Box::new(HookedCall::new(request.gzip, deadline, sealed)));
         if hooks.may_wait(kind) {
             let request = Request { uri: Cow::Owned(request.uri.clone().into_owned()), ..*request };
             let call = OutgoingCall::new(session, kind, request, body);
@@ -203,25 +229,58 @@ impl<'a> Departure<'a> {
         let call = OutgoingCall::new(session, kind, borrowed, body);
         let call =
             poll_once(hooks::before_write(hooks.clone(), call, deadline)).unwrap_or_else(|| Err(waited()));
-        Departure::hooked(call?, request, deadline, hooked)
+        Departure::hooked(call?, request, deadline, followed)
     }
 
     fn hooked(
         call: OutgoingCall<'_>,
         request: &Request<'_>,
         deadline: Deadline,
-        hooked: &mut Option<Box<HookedCall>>,
+        followed: &mut Followed,
     ) -> Result<Self> {
-        let Some(hooked) = hooked else { return Err(waited()) };
+        let Some(hooked) = &mut followed.hooked else { return Err(waited()) };
         let body = hooked.take_back(call, &request.uri);
         if hooked.uri.as_ref().is_some_and(|uri| !uri.starts_with('/')) {
             return Err(no_uri());
         }
+        let gzip = hooked.gzip;
         let body = match body {
-            Leaving::Encoded(body) => compress(body, hooked.gzip)?,
-            Leaving::Sealed(body) => body.into_payload(),
+            Leaving::Encoded(body) => {
+                followed.see_body(body.as_ref());
+                compress(body, gzip)?
+            }
+            Leaving::Sealed(body) => {
+                followed.see_sealed(&body);
+                body.into_payload()
+            }
         };
         Ok(Departure::Encoded { body, deadline })
+    }
+}
+
+impl Followed {
+    #[inline]
+    fn see_body(&mut self, body: Option<&(u8, Vec<u8>)>) {
+        if let Some(log) = &mut self.log {
+            let (codec, payload) = body.map_or((0, &[][..]), |(codec, payload)| (*codec, payload));
+            log.request_body(codec, payload, false);
+        }
+    }
+
+    #[inline]
+    fn see_sealed(&mut self, body: &SealedBody) {
+        if let Some(log) = &mut self.log {
+            log.request_body(body.codec(), body.payload(), body.gzip() != 0);
+        }
+    }
+
+    /// Begins the log of a call that is polled for the first time, where somebody listens.
+    #[inline]
+    fn begin(&mut self, session: &Session, kind: wire::Kind, request: &Request<'_>) {
+        let shared = session.shared();
+        if shared.settings.logs.are_wanted() {
+            self.log = Some(CallLog::outgoing(&shared.settings.logs, &shared.remote, kind, &request.uri));
+        }
     }
 }
 
@@ -245,8 +304,7 @@ impl Timeout {
 pub(crate) struct PullFlight<'a> {
     session: &'a Session,
     progress: Progress<'a>,
-    /// What plugins know of the call; `None` where none asks.
-    hooked: Option<Box<HookedCall>>,
+    followed: Followed,
 }
 
 enum Progress<'a> {
@@ -259,12 +317,16 @@ enum Progress<'a> {
 
 impl<'a> PullFlight<'a> {
     pub(crate) fn new(session: &'a Session) -> Self {
-        PullFlight { session, progress: Progress::Departing(Departure::New), hooked: None }
+        PullFlight { session, progress: Progress::Departing(Departure::New), followed: Followed::default() }
     }
 
     /// A pull whose body is passed on as it is; what `encode` says is not asked.
     pub(crate) fn sealed(session: &'a Session, body: SealedBody) -> Self {
-        PullFlight { session, progress: Progress::Departing(Departure::Sealed(body)), hooked: None }
+        PullFlight {
+            session,
+            progress: Progress::Departing(Departure::Sealed(body)),
+            followed: Followed::default(),
+        }
     }
 
     pub(crate) fn session(&self) -> &'a Session {
@@ -278,8 +340,8 @@ impl<'a> PullFlight<'a> {
         request: &Request<'_>,
         encode: Encode<'_>,
     ) -> Poll<Result<Packet>> {
-        let reply = ready!(self.poll_any(cx, request, encode));
-        Poll::Ready(match reply {
+        let reply = ready!(self.poll_reply(cx, request, encode));
+        let reply = match reply {
             Ok(packet) if !Code::from(packet.code()).is_ok() => {
                 let status = Status::new(packet.code(), packet.status().to_owned());
                 buffer::give(packet.into_buf());
@@ -297,16 +359,34 @@ impl<'a> PullFlight<'a> {
                 }
             }
             reply => reply,
-        })
+        };
+        if let Some(log) = self.followed.log.take() {
+            end_log(log, reply.as_ref(), false);
+        }
+        Poll::Ready(reply)
     }
 
     /// Whether hooks of plugins look at the reply.
     fn sees_reply(&self) -> bool {
-        self.hooked.is_some() && self.session.shared().hooks.as_ref().is_some_and(|hooks| hooks.see_replies())
+        self.followed.hooked.is_some()
+            && self.session.shared().hooks.as_ref().is_some_and(|hooks| hooks.see_replies())
     }
 
-    /// Drives the pull to its reply packet, whatever its status is.
+    /// Drives the pull to its reply packet, whatever its status is. Its body is not inflated.
     pub(crate) fn poll_any(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &Request<'_>,
+        encode: Encode<'_>,
+    ) -> Poll<Result<Packet>> {
+        let reply = ready!(self.poll_reply(cx, request, encode));
+        if let Some(log) = self.followed.log.take() {
+            end_log(log, reply.as_ref(), true);
+        }
+        Poll::Ready(reply)
+    }
+
+    fn poll_reply(
         &mut self,
         cx: &mut Context<'_>,
         request: &Request<'_>,
@@ -328,6 +408,9 @@ impl<'a> PullFlight<'a> {
                 shared.tell_of(room);
                 if matches!(ended, Ended::Closed(_)) {
                     shared.ledger.cut_off(Direction::Outbound, &request.uri, &shared.remote);
+                }
+                if let (Some(log), Ended::Reply(packet)) = (&mut self.followed.log, &ended) {
+                    log.replied(packet);
                 }
                 match ended {
                     Ended::Reply(packet) if self.sees_reply() => {
@@ -358,21 +441,32 @@ impl<'a> PullFlight<'a> {
     ) -> Poll<Result<()>> {
         let (session, shared) = (self.session, self.session.shared());
         let Progress::Departing(departure) = &mut self.progress else { return Poll::Ready(Ok(())) };
+        if departure.is_new() {
+            self.followed.begin(session, wire::Kind::PULL, request);
+        }
+        let mut mark = self.followed.log.as_ref().map(CallLog::mark);
         let start: Start<'_> = &mut |machine, outgoing, deadline, waker| {
             let before = machine.queued();
             let id = machine.start_pull(&shared.settings, outgoing, deadline.map(|(at, _)| at), waker)?;
             let bytes = machine.queued() - before;
             shared.write_in_place(machine);
+            if let Some(mark) = mark.take() {
+                machine.mark(mark);
+            }
             Ok((id, bytes))
         };
-        match ready!(departure.poll(cx, session, request, encode, (Need::Slot, &mut self.hooked), start)) {
+        match ready!(departure.poll(cx, session, request, encode, (Need::Slot, &mut self.followed), start)) {
             Ok(id) => {
                 self.progress = Progress::Sent(id);
                 Poll::Ready(Ok(()))
             }
             Err(error) => {
                 self.progress = Progress::Ended;
-                Poll::Ready(Err(self.name(error.with_delivery(Delivery::NotSent), request)))
+                let error = self.name(error.with_delivery(Delivery::NotSent), request);
+                if let Some(log) = self.followed.log.take() {
+                    log.fail(&error);
+                }
+                Poll::Ready(Err(error))
             }
         }
     }
@@ -387,7 +481,7 @@ impl<'a> PullFlight<'a> {
         // Its slot is free by now: there is nothing left to be cancelled.
         self.progress = Progress::Ended;
         let session = self.session;
-        let (Some(hooks), Some(hooked)) = (session.shared().hooks.clone(), &mut self.hooked) else {
+        let (Some(hooks), Some(hooked)) = (session.shared().hooks.clone(), &mut self.followed.hooked) else {
             return Poll::Ready(Ok(packet));
         };
         let deadline = hooked.deadline;
@@ -446,18 +540,17 @@ pub(crate) struct PushFlight<'a> {
     session: &'a Session,
     /// Gone when it has ended.
     departure: Option<Departure<'a>>,
-    /// What plugins know of the push; `None` where none asks.
-    hooked: Option<Box<HookedCall>>,
+    followed: Followed,
 }
 
 impl<'a> PushFlight<'a> {
     pub(crate) fn new(session: &'a Session) -> Self {
-        PushFlight { session, departure: Some(Departure::New), hooked: None }
+        PushFlight { session, departure: Some(Departure::New), followed: Followed::default() }
     }
 
     /// A push whose body is passed on as it is; what `encode` says is not asked.
     pub(crate) fn sealed(session: &'a Session, body: SealedBody) -> Self {
-        PushFlight { session, departure: Some(Departure::Sealed(body)), hooked: None }
+        PushFlight { session, departure: Some(Departure::Sealed(body)), followed: Followed::default() }
     }
 
     pub(crate) fn session(&self) -> &'a Session {
@@ -474,19 +567,41 @@ impl<'a> PushFlight<'a> {
         let settings = &self.session.shared().settings;
         let start: Start<'_> = &mut |machine, outgoing, _, _| {
             let before = machine.queued();
-            machine.push(settings, outgoing)?;
-            Ok((0, machine.queued() - before))
+            let id = machine.push(settings, outgoing)?;
+            Ok((id, machine.queued() - before))
         };
         let Some(departure) = &mut self.departure else { panic!("a push was polled after it had ended") };
-        let need = (Need::Output, &mut self.hooked);
+        if departure.is_new() {
+            self.followed.begin(self.session, wire::Kind::PUSH, request);
+        }
+        let need = (Need::Output, &mut self.followed);
         let pushed = ready!(departure.poll(cx, self.session, request, encode, need, start));
         self.departure = None;
-        Poll::Ready(pushed.map(drop).map_err(|error| {
+        let pushed = pushed.map(drop).map_err(|error| {
             error
                 .with_delivery(Delivery::NotSent)
                 .with_uri(&request.uri)
                 .with_peer(self.session.remote_addr())
-        }))
+        });
+        match (self.followed.log.take(), &pushed) {
+            (None, _) => {}
+            (Some(log), Ok(())) => log.end(),
+            (Some(log), Err(error)) => log.fail(error),
+        }
+        Poll::Ready(pushed)
+    }
+}
+
+/// Writes the event of a pull. Where `sealed`, the reply's body is as it travelled.
+#[cold]
+fn end_log(mut log: CallLog, reply: Result<&Packet, &Error>, sealed: bool) {
+    match reply {
+        Ok(packet) => {
+            let compressed = sealed && packet.gzip() != 0;
+            log.reply_body(packet.body().codec(), packet.body().payload(), compressed);
+            log.end();
+        }
+        Err(error) => log.fail(error),
     }
 }
 

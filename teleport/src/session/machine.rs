@@ -24,6 +24,7 @@ use super::settings::Settings;
 use super::wait::{Need, Room};
 use crate::buffer;
 use crate::error::{Closed, Initiator};
+use crate::logs::{Mark, Marks};
 use crate::socket::Output;
 use crate::wire::{self, Body, Features, Header, IdFormat, Kind, PacketId, WireError};
 
@@ -42,6 +43,8 @@ pub(crate) struct Machine {
     /// What the other side has said that it understands.
     remote: Features,
     output: Output,
+    /// Of packets in the output, of calls that are logged.
+    marks: Vec<Mark>,
     flush: Flush,
     /// Handlers that run in tasks of their own.
     serving: u32,
@@ -124,6 +127,7 @@ impl Machine {
             announced: false,
             remote: Features::NONE,
             output: Output::default(),
+            marks: Vec::new(),
             flush: Flush::Idle,
             serving: 0,
             held: 0,
@@ -165,14 +169,14 @@ impl Machine {
         Ok(id)
     }
 
-    /// Writes a push into the output.
-    pub(crate) fn push(&mut self, settings: &Settings, push: Outgoing<'_>) -> Result<(), Refused> {
+    /// Writes a push into the output; its id.
+    pub(crate) fn push(&mut self, settings: &Settings, push: Outgoing<'_>) -> Result<u64, Refused> {
         self.admit(settings)?;
         let id = self.next_push;
         self.write(settings, id, Kind::PUSH, push)?;
         self.next_push = id.wrapping_add(1);
         self.arm();
-        Ok(())
+        Ok(id)
     }
 
     /// Notes what the other side says that it understands.
@@ -356,6 +360,20 @@ impl Machine {
         self.flush == Flush::Writing
     }
 
+    /// Sets the mark of the packet that was written last when it has left.
+    pub(crate) fn mark(&mut self, mark: Mark) {
+        if self.output.is_empty() {
+            mark.set();
+        } else {
+            self.marks.push(mark);
+        }
+    }
+
+    /// Hands on the marks of what the driver took, which has `queued` bytes now.
+    pub(crate) fn take_marks(&mut self, into: &mut Marks, queued: usize) {
+        into.add(&mut self.marks, queued);
+    }
+
     /// Moves the output behind what is in `into`; what is armed stays so.
     pub(crate) fn move_output(&mut self, into: &mut Output) {
         into.take(&mut self.output);
@@ -433,6 +451,7 @@ impl Machine {
         self.end_pulls(&closed, woken);
         self.state = State::Closed(closed);
         self.output = Output::default();
+        self.marks = Vec::new();
         self.earliest = None;
         woken.extend(self.driver.take());
     }

@@ -1,10 +1,12 @@
 //! Settings of a session, in groups; each default is a bound, never "none".
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::codec::DecodeLimits;
+use crate::logs::Logs;
 use crate::units;
 use crate::wire::{self, Features, HeaderCodecs, IdFormat};
 
@@ -209,6 +211,7 @@ pub(crate) struct Settings {
     pub(crate) wire: wire::Limits,
     pub(crate) decode: DecodeLimits,
     pub(crate) headers: Headers,
+    pub(crate) logs: Arc<Logs>,
 }
 
 /// How headers are written and read.
@@ -234,13 +237,13 @@ impl Default for Headers {
 }
 
 impl Settings {
-    pub(crate) fn new(limits: Limits, timeouts: Timeouts, headers: Headers) -> Self {
+    pub(crate) fn new(limits: Limits, timeouts: Timeouts, headers: Headers, logs: Logs) -> Self {
         let wire = wire::Limits::default()
             .with_max_header(limits.max_header)
             .with_max_body(limits.max_body)
             .with_max_uri(limits.max_uri);
         let decode =
             DecodeLimits::default().with_max_inflated(limits.max_inflated).with_max_depth(limits.max_depth);
-        Settings { limits, timeouts, wire, decode, headers }
+        Settings { limits, timeouts, wire, decode, headers, logs: Arc::new(logs) }
     }
 }

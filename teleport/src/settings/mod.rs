@@ -9,6 +9,7 @@ pub use headers::HeaderOptions;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::logs::LogOptions;
 use crate::session::{Limits, Timeouts};
 use crate::socket::TcpOptions;
 use rules::{Group, Problems};
@@ -53,6 +54,8 @@ groups! {
     tcp: TcpOptions = with_tcp;
     /// How headers are written.
     headers: HeaderOptions = with_headers;
+    /// What is logged of calls.
+    logs: LogOptions = with_logs;
 }
 
 impl Settings {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::HeaderOptions;
 use crate::error::{Error, Result};
+use crate::logs::{LogCalls, LogOptions};
 use crate::session::{Limits, Timeouts};
 use crate::socket::TcpOptions;
 use crate::units::{duration, size};
@@ -158,6 +159,25 @@ impl Group for HeaderOptions {
                 "features",
                 format_args!(
                     "has {unknown:?}, which this version does not understand; the default is \"all\""
+                ),
+            );
+        }
+    }
+}
+
+impl Group for LogOptions {
+    fn check(&self, problems: &mut GroupProblems<'_>) {
+        if self.slow == Some(Duration::ZERO) {
+            problems.add(
+                "slow",
+                format_args!("is 0s, so every call would be slow; write \"none\" to call none slow"),
+            );
+        }
+        if self.calls == LogCalls::Slow && self.slow.is_none() {
+            problems.add(
+                "calls",
+                format_args!(
+                    "is \"slow\", but no call is while `logs.slow` is \"none\"; set that, such as to \"1s\""
                 ),
             );
         }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{HeaderOptions, Settings, env};
+use crate::logs::{LogCalls, LogOptions};
 use crate::session::{Limits, Timeouts};
 use crate::socket::TcpOptions;
 use crate::wire::{Features, IdFormat};
@@ -162,6 +163,21 @@ fn headers_promise_only_what_is_there() {
         "the setting `headers.features` has Features(0b10000000000000000000000000000000), which this version does not \
          understand; the default is \"all\""
     );
+}
+
+#[test]
+fn slow_calls_need_a_threshold() {
+    let with = |logs| Settings::default().with_logs(logs);
+    let logs = LogOptions::default();
+    assert_eq!(
+        problem(with(logs.clone().with_calls(LogCalls::Slow))),
+        "the setting `logs.calls` is \"slow\", but no call is while `logs.slow` is \"none\"; set that, such as to \"1s\""
+    );
+    assert_eq!(
+        problem(with(logs.clone().with_slow(Duration::ZERO))),
+        "the setting `logs.slow` is 0s, so every call would be slow; write \"none\" to call none slow"
+    );
+    with(logs.with_calls(LogCalls::Slow).with_slow(Duration::from_secs(1))).validate().unwrap();
 }
 
 #[test]
@@ -327,9 +343,10 @@ fn a_variable_that_is_no_text_is_named_where_it_counts() {
 proptest! {
     #[test]
     fn what_is_written_reads_back(
-        numbers in prop::array::uniform11(any::<u32>()),
+        numbers in prop::array::uniform12(any::<u32>()),
         (pull, times) in (any::<Option<Duration>>(), prop::array::uniform4(any::<Duration>())),
         (nodelay, keepalive) in (any::<bool>(), any::<Option<Duration>>()),
+        (calls, slow, truths) in (0..3usize, any::<Option<Duration>>(), prop::array::uniform2(any::<bool>())),
         (codec, sequence, features) in ("\\PC{0,8}", any::<bool>(), 0..=Features::ALL.bits()),
     ) {
         let settings = Settings {
@@ -353,6 +370,12 @@ proptest! {
                 id_format: if sequence { IdFormat::Sequence } else { IdFormat::Text },
                 features: Features::new(features & Features::ALL.bits()),
             },
+            logs: LogOptions::default()
+                .with_calls([LogCalls::Off, LogCalls::Slow, LogCalls::All][calls])
+                .with_slow(slow)
+                .with_headers(truths[0])
+                .with_bodies(truths[1])
+                .with_max_body(numbers[11]),
         };
         let json = serde_json::to_string(&settings).unwrap();
         prop_assert_eq!(&serde_json::from_str::<Settings>(&json).unwrap(), &settings);

@@ -94,6 +94,13 @@ pub fn read<'a>(
     }
 }
 
+/// What length fields and the header's codec id take.
+const FRAME: usize = 9;
+
+fn saturated(bytes: usize) -> u16 {
+    u16::try_from(bytes).unwrap_or(u16::MAX)
+}
+
 /// A packet that owns its bytes, all in one buffer.
 #[derive(Clone, Debug)]
 pub struct Packet {
@@ -106,6 +113,8 @@ pub struct Packet {
     gzip: i32,
     code: i32,
     header_codec: u8,
+    /// Bytes that the header had on its way, up to what a `u16` holds; a larger field would make the packet larger.
+    header_len: u16,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -166,10 +175,11 @@ impl Packet {
         };
         let (uri, status) = (place(&header.uri), place(&header.status));
         // The body is the packet's last part.
+        let header_len = saturated(length - body.0.len() - FRAME);
         let body = length - body.0.len()..length;
         let (kind, gzip, code, header_codec) = (header.kind, header.gzip, header.code, *header_codec);
         buf.extend_from_slice(unescaped.as_bytes());
-        Ok(Packet { buf, body, id, uri, status, kind, gzip, code, header_codec })
+        Ok(Packet { buf, body, id, uri, status, kind, gzip, code, header_codec, header_len })
     }
 
     /// A successful reply, of which the texts are not kept: its status is `OK`. Its body is copied into `buf`, whose content is forgotten.
@@ -187,6 +197,7 @@ impl Packet {
             gzip: head.gzip,
             code: Code::OK.number(),
             header_codec,
+            header_len: 0,
         }
     }
 
@@ -217,7 +228,20 @@ impl Packet {
             gzip: header.gzip,
             code: header.code,
             header_codec: packet.header_codec,
+            header_len: 0,
         }
+    }
+
+    /// Notes how many bytes the header had on its way.
+    #[inline]
+    pub(crate) fn with_header_len(mut self, bytes: usize) -> Packet {
+        self.header_len = saturated(bytes);
+        self
+    }
+
+    /// Bytes of the packet on its way, where those of its header are known and its body is as it came.
+    pub(crate) fn wire_len(&self) -> u64 {
+        (FRAME + usize::from(self.header_len) + self.body.len()) as u64
     }
 
     /// The id.

@@ -2,7 +2,7 @@
 
 use super::Dispatch;
 use crate::buffer;
-use crate::context::write_status;
+use crate::context::{refuse, write_status};
 use crate::error::Initiator;
 use crate::socket::Output;
 use crate::status::Status;
@@ -45,10 +45,14 @@ impl Dispatch {
         }
         let Some(early) = &self.shared.early else { return };
         match early.outcome() {
-            Some(Err(status)) => write_status(&self.shared, header, header_codec, &status, out),
+            Some(Err(status)) => {
+                let log = self.log(header, packet, None);
+                refuse(log, &self.shared, (header, header_codec), &status, out);
+            }
             _ if early.is_full() => {
                 let text = "more pulls and pushes came than may before the session is open";
-                write_status(&self.shared, header, header_codec, &Status::unavailable(text), out);
+                let log = self.log(header, packet, None);
+                refuse(log, &self.shared, (header, header_codec), &Status::unavailable(text), out);
             }
             _ => early.hold(packet()),
         }
@@ -79,12 +83,14 @@ impl Dispatch {
                 left.iter().for_each(|(header, codec)| answer(header, *codec, &status, out));
                 self.came_early = waiting.len();
                 self.parked_bytes += waiting.iter().map(|packet| super::PARKED + packet.len()).sum::<usize>();
-                self.parked.extend(waiting);
+                self.parked.extend(waiting.into_iter().map(|packet| (packet, None)));
             }
             Err(status) => {
                 left.iter().for_each(|(header, codec)| answer(header, *codec, &status, out));
                 for packet in waiting {
-                    answer(&packet.header(), packet.header_codec(), &status, out);
+                    let log = self.shared.settings.logs.are_wanted();
+                    let log = log.then(|| self.log_of(&packet.header(), &packet, None));
+                    refuse(log, &self.shared, (&packet.header(), packet.header_codec()), &status, out);
                     buffer::give(packet.into_buf());
                 }
                 if self.refused {

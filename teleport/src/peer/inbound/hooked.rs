@@ -1,10 +1,10 @@
 //! Packets that plugins look at.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use super::Dispatch;
-use crate::context::{Answer, Context, write_status};
+use crate::context::{Answer, CallState, Context, refuse};
+use crate::logs::CallLog;
 use crate::plugin::Arriving;
 use crate::router::{self, Router, Started};
 use crate::session::Session;
@@ -13,7 +13,7 @@ use crate::status::Status;
 use crate::wire::{Header, Packet};
 
 /// What length fields and codec ids of a packet take.
-const FRAME: usize = 10;
+pub(super) const FRAME: usize = 10;
 
 /// Which packets the plugins of the peer look at.
 #[derive(Clone, Copy, Debug)]
@@ -58,23 +58,30 @@ impl Dispatch {
         session: Session,
         header: &Header<'_>,
         packet: Packet,
+        log: Option<CallLog>,
         out: &mut Output,
     ) {
-        let cx = Context::with_call(session, packet, Arc::default());
+        let cx = Context::with_call(session, packet, CallState::logged(log));
         let start = || router::start(&self.router, header, cx, out);
         self.spawned |= caught(start) == Started::Spawned;
     }
 
     /// Answers a pull that comes to no handler; a push is dropped.
-    pub(super) fn refuse(&mut self, header: &Header<'_>, header_codec: u8, status: Status, out: &mut Output) {
+    pub(super) fn refuse(
+        &mut self,
+        log: Option<CallLog>,
+        (header, header_codec): (&Header<'_>, u8),
+        status: Status,
+        out: &mut Output,
+    ) {
         let chain = self.router.chain();
         match &self.session {
             Some(session) if chain.sees_answers() => {
-                let cx = Context::of_header(session.clone(), header, header_codec, Arc::default());
+                let cx = Context::of_header(session.clone(), header, header_codec, CallState::logged(log));
                 let answer = || router::answer(chain, cx, Answer::Failed(status), out);
                 self.spawned |= caught(answer) == Started::Spawned;
             }
-            _ => write_status(&self.shared, header, header_codec, &status, out),
+            _ => refuse(log, &self.shared, (header, header_codec), &status, out),
         }
     }
 }

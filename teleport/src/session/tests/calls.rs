@@ -7,7 +7,7 @@ fn pulls_and_pushes_are_written_in_order_and_count_apart() {
     let formats = [IdFormat::Text, IdFormat::Sequence];
     for (codec, id_format) in b"pj".iter().flat_map(|codec| formats.map(|format| (*codec, format))) {
         let headers = Headers { codec, id_format, ..Headers::default() };
-        let settings = Settings::new(Limits::default(), Timeouts::default(), headers);
+        let settings = Settings::new(Limits::default(), Timeouts::default(), headers, Logs::default());
         let mut machine = Machine::new();
         let mut payload = b"payload".to_vec();
         let first = Outgoing { gzip: 5, ..outgoing("/0", Some(&mut payload)) };

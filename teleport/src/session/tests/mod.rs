@@ -15,6 +15,7 @@ use super::pending::Ended;
 use super::settings::{Headers, Limits, Settings, Timeouts};
 use super::wait::Need;
 use crate::error::{Closed, Initiator};
+use crate::logs::Logs;
 use crate::socket::Output;
 use crate::wire::{self, Body, Frame, Header, HeaderCodecs, IdFormat, Kind, Packet, PacketId};
 
@@ -41,7 +42,7 @@ impl Bell {
 }
 
 fn settings(limits: Limits) -> Settings {
-    Settings::new(limits, Timeouts::default(), Headers::default())
+    Settings::new(limits, Timeouts::default(), Headers::default(), Logs::default())
 }
 
 fn outgoing<'a>(uri: &'a str, body: Option<&'a mut Vec<u8>>) -> Outgoing<'a> {
@@ -53,7 +54,7 @@ fn pull(machine: &mut Machine, settings: &Settings, uri: &str) -> Result<u64, Re
 }
 
 fn push(machine: &mut Machine, settings: &Settings, uri: &str) -> Result<(), Refused> {
-    machine.push(settings, outgoing(uri, None))
+    machine.push(settings, outgoing(uri, None)).map(drop)
 }
 
 /// Writes out all that an output has, in writes of this size.
