@@ -396,7 +396,8 @@ async fn what_waits_in_line_says_how_long() {
     let pair = pair_with(|builder| builder.limits(limits.clone())).await;
     let desk = DeskClient::new(&pair.session);
     let (first, second) = tokio::join!(desk.sleep(3), desk.sleep(2));
-    (first.unwrap(), second.unwrap());
+    first.unwrap();
+    second.unwrap();
     let told = log.all();
     let handlers: Vec<_> = told.iter().filter(|told| told.get("side") == "handler").collect();
     assert_eq!(handlers[1].get("waited_in_line"), "3s");
