@@ -317,6 +317,7 @@ fn everything() -> (Arc<parking_lot::Mutex<Vec<u8>>>, tracing::subscriber::Defau
             Ok(())
         }
     }
+    super::raw::ask_all_subscribers();
     let lines = Arc::new(parking_lot::Mutex::new(Vec::new()));
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt()

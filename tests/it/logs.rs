@@ -32,6 +32,7 @@ struct Told(BTreeMap<&'static str, String>);
 impl Log {
     /// Listens on this thread while the guard lives.
     fn listen(most: Level) -> (Self, DefaultGuard) {
+        super::raw::ask_all_subscribers();
         let log = Log { events: Arc::default(), most };
         let guard = tracing::subscriber::set_default(log.clone());
         (log, guard)

@@ -1,6 +1,6 @@
 //! What a peer answers to bytes: each bad one gets its error, and the session and other calls live on.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use serde::{Deserialize, Serialize, Serializer};
 use teleport::wire::{Body, Header, Kind, PacketId};
@@ -337,8 +337,17 @@ async fn both_numbers_of_a_push_are_read_and_neither_is_answered() {
     assert_eq!(pushes.recv().await.unwrap(), "three");
 }
 
+/// Sees to it that the subscriber of a thread is told of everything that happens there. While there is just one in the
+/// process, a place that is passed first on another thread is told to nobody from then on; with a second one, all are asked.
+pub(crate) fn ask_all_subscribers() {
+    static SECOND: LazyLock<tracing::Dispatch> =
+        LazyLock::new(|| tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default()));
+    LazyLock::force(&SECOND);
+}
+
 /// What is logged while the guard lives, on this thread.
 pub(crate) fn log() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
+    ask_all_subscribers();
     let lines = Arc::new(Mutex::new(Vec::new()));
     let writer = lines.clone();
     let subscriber =
