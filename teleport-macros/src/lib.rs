@@ -103,7 +103,9 @@ use proc_macro2::TokenStream;
 /// It is begun in the task that reads the session, in the order in which calls came: most are ready at once, and a task
 /// for each would cost more than they do. One that has to wait goes on in a task of its own, so it holds up nobody. One
 /// that computes for long, or blocks, holds up its session while it does: hand such work to
-/// `tokio::task::spawn_blocking`, or begin with `tokio::task::yield_now().await`, from where on it has a task.
+/// `tokio::task::spawn_blocking`, or begin with `tokio::task::yield_now().await`, from where on it has a task. A pull that was
+/// found to compute for more than half a millisecond gets a task from the start, until it is quick again; pushes don't, as
+/// they are handled in their order.
 ///
 /// # What travels
 ///
