@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+mod wishes;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +12,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use crate::buffer;
-use crate::codec::{AnyError, DecodeAny, Input, Scratch, decode_untyped};
+use crate::codec::{AnyError, Codec, DecodeAny, Input, Scratch, decode_untyped};
 use crate::extensions::Extensions;
 use crate::logs::CallLog;
 use crate::session::{Session, now};
@@ -20,6 +21,7 @@ use crate::wire::{Header, Packet, PacketId, PacketRef, RawBody, SealedBody, Uri}
 
 pub(crate) use answer::{Answer, log_refused, refuse, write_answer, write_logged, write_status};
 pub use body::ReplyBody;
+pub(crate) use wishes::Wishes;
 
 /// One inbound pull or push: its header and body, and the session that it came over.
 ///
@@ -49,6 +51,8 @@ pub struct Context {
     packet: Packet,
     scratch: Scratch,
     call: OnceLock<Arc<CallState>>,
+    /// What the handler says of its reply; none where there is no handler.
+    wishes: Option<Arc<Wishes>>,
 }
 
 /// What is known of a call beyond its packet: made where plugins look at it, or when it is first asked for.
@@ -201,6 +205,62 @@ impl Context {
         self.packet.body()
     }
 
+    /// Answers with this status beside the value that the handler returns, in place of 200 `OK`: its code and its text.
+    ///
+    /// The caller finds the text of a code 200 in [`Reply::status`](crate::Reply::status). Any other code is an error for it,
+    /// as [`Error::status`](crate::Error::status), and its body is read by those only who pass replies on unopened; a peer
+    /// that is no Teleport may read both. Where the handler returns a status as its error, that one goes out.
+    ///
+    /// This and the other two count for handlers, until they return; plugins have
+    /// [`OutgoingReply`](crate::plugin::OutgoingReply). For a push they do nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use teleport::{Bincode, Context, Peer, Status};
+    ///
+    /// async fn create(cx: Context, name: String) -> Result<String, Status> {
+    ///     cx.set_reply_status(Status::new(200, "created"));
+    ///     cx.set_reply_codec(Bincode);
+    ///     cx.set_reply_gzip(5);
+    ///     Ok(name)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> teleport::Result<()> {
+    /// let server = Peer::builder().pull("/create", create)?.build()?;
+    /// let session = Peer::builder().build()?.connect(&server).await?;
+    /// let reply = session.pull("/create").body("Ada").await?;
+    /// assert_eq!((reply.status().text(), reply.codec(), reply.gzip()), ("created", b'b', 5));
+    /// assert_eq!(reply.decode::<String>()?, "Ada");
+    /// # Ok(()) }
+    /// ```
+    pub fn set_reply_status(&self, status: Status) {
+        if let Some(wishes) = &self.wishes {
+            wishes.set_status(status);
+        }
+    }
+
+    /// Answers in this codec in place of the pull's. It is to be one that the method lists, or the function takes: else the
+    /// caller gets a 500 that says so. A [`ReplyBody`] has chosen its codec itself.
+    ///
+    /// See [`set_reply_status`](Self::set_reply_status) for when it counts.
+    pub fn set_reply_codec<C: Codec>(&self, codec: C) {
+        let _ = codec;
+        if let Some(wishes) = &self.wishes {
+            wishes.set_codec(C::ID);
+        }
+    }
+
+    /// Compresses the reply's body with gzip at this level in place of the pull's: 1 (fastest) to 9 (smallest), -1 for the
+    /// usual (6), -2 as 1, 0 for none. With another level the caller gets a 500. A raw [`ReplyBody`] is not compressed.
+    ///
+    /// See [`set_reply_status`](Self::set_reply_status) for when it counts.
+    pub fn set_reply_gzip(&self, level: i32) {
+        if let Some(wishes) = &self.wishes {
+            wishes.set_gzip(level);
+        }
+    }
+
     /// Reads the body by the codec id that it carries: JSON, bincode or plain.
     ///
     /// # Errors
@@ -228,12 +288,12 @@ impl Context {
     }
 
     pub(crate) fn new(session: Session, packet: Packet) -> Self {
-        Context { session, packet, scratch: Scratch::default(), call: OnceLock::new() }
+        Context { session, packet, scratch: Scratch::default(), call: OnceLock::new(), wishes: None }
     }
 
     /// The context of a call that plugins look at.
     pub(crate) fn with_call(session: Session, packet: Packet, call: Arc<CallState>) -> Self {
-        Context { session, packet, scratch: Scratch::default(), call: call.into() }
+        Context { session, packet, scratch: Scratch::default(), call: call.into(), wishes: None }
     }
 
     /// The context of a call of which there is, or is left, only the header, as it came.
@@ -266,6 +326,10 @@ impl Context {
 
     pub(crate) fn began(&self) -> Instant {
         self.call.get_or_init(Arc::default).began
+    }
+
+    pub(crate) fn set_wishes(&mut self, wishes: &Arc<Wishes>) {
+        self.wishes = Some(wishes.clone());
     }
 
     /// Notes for the log that the handler begins, with the body as it sees it.

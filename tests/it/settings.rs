@@ -77,6 +77,9 @@ dial = "10s"
 handshake = "10s"
 accept = "10s"
 close = "5s"
+first_packet = "2m"
+write = "30s"
+idle = "1h"
 
 [tcp]
 nodelay = true

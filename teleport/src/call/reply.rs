@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::codec::{AnyError, DecodeAny, DecodeLimits, Input, Scratch, decode_untyped};
 use crate::error::{Delivery, Error, Result};
+use crate::status::Status;
 use crate::wire::Packet;
 
 /// The reply to a dynamic [`Pull`](crate::Pull): its status was OK, its body is not decoded yet.
@@ -40,6 +41,12 @@ impl Reply {
     #[must_use]
     pub fn uri(&self) -> &str {
         &self.uri
+    }
+
+    /// The status: 200 `OK`, or another text where the handler has set one.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status::new(self.packet.code(), self.packet.status().to_owned())
     }
 
     /// Gzip level that the body came with; 0 is none.

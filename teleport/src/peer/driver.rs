@@ -172,6 +172,7 @@ impl Driver {
         let batch = self.reader.poll_batch(cx, limits, &mut |arrival| dispatch.handle(arrival, output));
         if batch.is_ready() {
             // Also where it was a part of a packet. One that ends the session does not matter.
+            self.shared.patience.note_read(self.dispatch.has_heard());
             self.shared.note_alive();
         }
         if self.dispatch.end() > 1 {
@@ -233,13 +234,16 @@ impl Driver {
             let written = self.output.with_slices(|slices| writer.poll_write(cx, slices));
             if written.is_pending() {
                 self.blocked = true;
+                self.shared.patience.note_stall(true);
             } else if std::mem::take(&mut self.blocked) {
                 // There is room where there was none: the other side has taken something.
                 self.shared.note_alive();
+                self.shared.patience.note_stall(false);
             }
             match ready!(written) {
                 Ok(0) => return Poll::Ready(Err(write_failed(&std::io::ErrorKind::WriteZero.into()))),
                 Ok(count) => {
+                    self.shared.patience.note_write();
                     self.output.advance(count);
                     self.marks.written(count);
                 }

@@ -9,6 +9,7 @@ use std::task::Poll;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
+use super::standstill::Watch;
 use crate::call::{BodyGiven, Push};
 use crate::codec::{Codec, Encode};
 use crate::error::{Error, Result};
@@ -39,6 +40,7 @@ pub struct SessionHub {
 pub(super) struct Sessions {
     // Keys may come from a login of the other side: seeded at random.
     entered: Mutex<Entered>,
+    pub(super) watch: Watch,
 }
 
 #[derive(Default)]
@@ -164,6 +166,11 @@ impl SessionHub {
 }
 
 impl Sessions {
+    /// Calls `look` with each session, while no other can enter or leave: it is to be quick, and to drop none.
+    pub(super) fn for_each(&self, look: impl FnMut(&Session)) {
+        self.entered.lock().by_id.values().for_each(look);
+    }
+
     /// Plugins let a session in: from now on it is seen.
     pub(super) fn let_in(&self, session: &Session) {
         let mut entered = self.entered.lock();
@@ -174,6 +181,12 @@ impl Sessions {
             entered.early -= usize::from(is_entered);
             early.settle(Ok(()));
         }
+    }
+}
+
+impl Drop for Sessions {
+    fn drop(&mut self) {
+        self.watch.look_again();
     }
 }
 
@@ -192,9 +205,16 @@ impl IdRegistry for Sessions {
         if removed.is_some() && session.shared().is_early() {
             entered.early -= 1;
         }
+        if entered.by_id.is_empty() {
+            self.watch.look_again();
+        }
         drop(entered);
         // Dropped without the lock: it may be the last handle.
         drop(removed);
+    }
+
+    fn look_again(&self) {
+        self.watch.look_again();
     }
 
     fn rename(&self, session: &Session, old: &str, new: &Arc<str>) -> Result<()> {

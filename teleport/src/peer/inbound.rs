@@ -147,6 +147,11 @@ impl Dispatch {
         !self.is_congested(out)
     }
 
+    /// Whether the other side has sent a whole packet.
+    pub(super) fn has_heard(&self) -> bool {
+        self.style.is_some() || self.replied
+    }
+
     pub(super) fn stop_reading(&mut self) {
         self.reading = false;
     }

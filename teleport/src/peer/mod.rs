@@ -11,6 +11,7 @@ mod inbound;
 mod restart;
 mod shutdown;
 mod signals;
+mod standstill;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -40,7 +41,7 @@ use shutdown::Ongoing;
 use crate::error::{Error, Result};
 use crate::plugin::{Chain, Disconnected, Side, welcome};
 use crate::router::Router;
-use crate::session::{CallHooks, IdRegistry, Ledger, Session, Settings, Shared};
+use crate::session::{CallHooks, IdRegistry, Ledger, Patience, Session, Settings, Shared};
 #[cfg(feature = "tls")]
 use crate::socket::Tls;
 use crate::socket::{self, Accepted, Address, Connection, Listener, PacketReader, Transport};
@@ -374,8 +375,8 @@ impl Inner {
         let chain = self.router.chain();
         let hooks = chain.sees_calls().then(|| chain.clone() as Arc<dyn CallHooks>);
         let shared = Shared::new(writer.clone(), self.settings.clone(), self.ledger.clone(), local, remote);
-        #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "only TLS has more to say of itself"))]
         let mut shared = shared.with_plugins(hooks, chain.sees_begin(side));
+        shared.patience = Patience::new(matches!(side, Side::Accepted));
         #[cfg(feature = "tls")]
         {
             shared.tls = connection.tls;
@@ -388,6 +389,7 @@ impl Inner {
         let registry: Weak<dyn IdRegistry> = sessions.clone();
         let session = Session::new(shared.clone(), id, registry);
         self.hub.insert(&session, self.settings.limits.max_sessions)?;
+        standstill::start(self.hub.sessions());
         let entry = Ledger::enter(&shared);
         if self.closed.load(Ordering::SeqCst) {
             // The peer was closed since the first look, and may not have seen this session.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::handler::Handler;
-use super::slot::{Chosen, Listed, Nothing, Write, slot};
+use super::slot::{Chosen, Listed, Nothing, ReplyCodec, Write, slot};
 use crate::buffer;
 use crate::codec::{Bincode, Codec, DecodeAny, Encode, EncodeAny, Json, Plain};
 use crate::context::{Answer, Context, ReplyBody};
@@ -130,10 +130,14 @@ struct Bound<T, H> {
 struct SerdeAnswer;
 
 impl<R: Serialize + 'static> Write<R> for SerdeAnswer {
-    fn write(value: &mut R, codec: u8) -> Answer {
+    fn write(value: &mut R, codec: ReplyCodec<'_>) -> Answer {
         if TypeId::of::<R>() == TypeId::of::<()>() {
             return Answer::Nothing;
         }
+        let codec = match codec.of(&[Json::ID, Bincode::ID, Plain::ID]) {
+            Ok(codec) => codec,
+            Err(unlisted) => return unlisted,
+        };
         let mut payload = buffer::take();
         if codec == Plain::ID
             && let Some(text) = plain(value)

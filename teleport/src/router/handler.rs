@@ -12,9 +12,9 @@ use parking_lot::Mutex;
 
 use super::hooked::Hooked;
 use super::pace::Pace;
-use super::slot::Slot;
+use super::slot::{ReplyCodec, Slot};
 use crate::codec::gzip;
-use crate::context::{Answer, CallState, Context, refuse, write_answer, write_logged, write_status};
+use crate::context::{Answer, CallState, Context, Wishes, refuse, write_answer, write_logged, write_status};
 use crate::logs::CallLog;
 use crate::session::{Direction, Serving, Session, inflate};
 use crate::socket::Output;
@@ -35,7 +35,13 @@ pub(crate) struct Handler {
 struct Slots {
     /// Never used for a call: others are made by it.
     first: Pin<Box<dyn Slot>>,
-    idle: Vec<Pin<Box<dyn Slot>>>,
+    idle: Vec<Place>,
+}
+
+/// A slot, and beside it what its handler says of its reply.
+struct Place {
+    slot: Pin<Box<dyn Slot>>,
+    wishes: Arc<Wishes>,
 }
 
 /// What came of a handler that was started.
@@ -100,7 +106,7 @@ impl Handler {
     pub(super) fn run(
         &self,
         session: &Session,
-        cx: Context,
+        mut cx: Context,
         header: &Header<'_>,
         header_codec: u8,
         hooked: Option<Hooked>,
@@ -110,7 +116,9 @@ impl Handler {
         cx.start_log(self.opens);
         // With hooks it is theirs to end.
         let log = if hooked.is_none() { cx.take_log() } else { None };
-        let mut slot = self.slot();
+        let Place { mut slot, wishes } = self.place();
+        cx.set_wishes(&wishes);
+        let reply_codec = ReplyCodec { pull: codec, wishes: &wishes };
         let mut answer = None;
         // A handler that has to wait is polled again at once by its task, so this waker need not wake.
         let task = &mut TaskContext::from_waker(Waker::noop());
@@ -119,7 +127,7 @@ impl Handler {
         let timer = (!slow && session.shared().is_watched()).then(Instant::now);
         let polled = catch_unwind(AssertUnwindSafe(|| {
             slot.as_mut().begin(cx);
-            if slow { Poll::Pending } else { slot.as_mut().poll(task, codec, &mut answer) }
+            if slow { Poll::Pending } else { slot.as_mut().poll(task, reply_codec, &mut answer) }
         }));
         if let Some(began) = timer {
             self.pace.note(began.elapsed());
@@ -128,14 +136,20 @@ impl Handler {
             Ok(Poll::Pending) => {
                 let header = header.clone().into_owned();
                 let pace = slow.then(|| self.pace.clone());
-                let call = Call { header, header_codec, codec, bytes, slot, pace, hooked, log };
+                let call = Call { header, header_codec, codec, bytes, slot, wishes, pace, hooked, log };
                 spawn(session.clone(), call);
                 return Started::Spawned;
             }
             Ok(Poll::Ready(())) => None,
             Err(panic) => Some(panic),
         };
-        let answer = answer.unwrap_or_else(|| Answer::Failed(no_answer(&header.uri)));
+        let mut answer = answer.unwrap_or_else(|| Answer::Failed(no_answer(&header.uri)));
+        let mut header = header;
+        let wished;
+        if wishes.are_set() {
+            (wished, answer) = wishes.take(header, answer);
+            header = &wished;
+        }
         let started = match hooked {
             None => {
                 // What the handler sent before it answered goes out before its answer.
@@ -152,7 +166,7 @@ impl Handler {
             Some(hooked) => hooked.answer(session, header, header_codec, answer, out),
         };
         match panic {
-            None => self.keep(slot),
+            None => self.keep(Place { slot, wishes }),
             Some(panic) => {
                 log_panic(&header.uri, &*panic);
                 // What is left of the future may panic once more when it is dropped.
@@ -162,19 +176,23 @@ impl Handler {
         started
     }
 
-    fn slot(&self) -> Pin<Box<dyn Slot>> {
+    fn place(&self) -> Place {
         let mut slots = self.slots.lock();
         match slots.idle.pop() {
-            Some(slot) => slot,
-            None => slots.first.another(),
+            Some(place) => place,
+            None => Place { slot: slots.first.another(), wishes: Arc::default() },
         }
     }
 
     /// Keeps a slot whose future has ended, so that it holds nothing any more.
-    fn keep(&self, slot: Pin<Box<dyn Slot>>) {
+    fn keep(&self, mut place: Place) {
+        // Somebody has kept the context: what it says is not for the next call.
+        if Arc::strong_count(&place.wishes) > 1 {
+            place.wishes = Arc::default();
+        }
         let mut slots = self.slots.lock();
         if slots.idle.len() < KEPT_SLOTS {
-            slots.idle.push(slot);
+            slots.idle.push(place);
         }
     }
 }
@@ -190,6 +208,7 @@ struct Call {
     /// Bytes of its packet.
     bytes: usize,
     slot: Pin<Box<dyn Slot>>,
+    wishes: Arc<Wishes>,
     /// Where the first poll is still to come, and to be timed.
     pace: Option<Arc<Pace>>,
     hooked: Option<Hooked>,
@@ -198,7 +217,7 @@ struct Call {
 
 /// Goes on with a call in a task of its own.
 fn spawn(session: Session, call: Call) {
-    let Call { header, header_codec, codec, bytes, mut slot, mut pace, hooked, mut log } = call;
+    let Call { header, header_codec, codec, bytes, mut slot, wishes, mut pace, hooked, mut log } = call;
     let hooked = hooked.map(Hooked::in_task);
     // Encoded now: nothing may be left to do where the task is dropped.
     let mut fallback = Output::default();
@@ -209,10 +228,11 @@ fn spawn(session: Session, call: Call) {
     tokio::spawn(async move {
         let cancel = serving.session().shared().cancel.clone();
         let mut answer = None;
+        let reply_codec = ReplyCodec { pull: codec, wishes: &wishes };
         let poll = std::future::poll_fn(|task| {
             let timed = pace.take().map(|pace| (pace, Instant::now()));
             let polled =
-                catch_unwind(AssertUnwindSafe(|| slot.as_mut().poll(task, codec, &mut answer).map(Ok)));
+                catch_unwind(AssertUnwindSafe(|| slot.as_mut().poll(task, reply_codec, &mut answer).map(Ok)));
             if let Some((pace, began)) = timed {
                 pace.note(began.elapsed());
             }
@@ -231,8 +251,15 @@ fn spawn(session: Session, call: Call) {
             None => shared.ledger.cut_off(Direction::Inbound, &header.uri, &shared.remote),
         }
         // Where there is no answer, `serving` gives its fallback when it is dropped.
-        if let Some(answer) = answer {
+        if let Some(mut answer) = answer {
             let mut reply = Output::default();
+            let header = if wishes.are_set() {
+                let wished;
+                (wished, answer) = wishes.take(&header, answer);
+                wished
+            } else {
+                header
+            };
             match hooked {
                 None => match &mut log {
                     None => drop(write_answer(shared, &header, header_codec, answer, &mut reply)),

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::handler::Handler;
-use super::slot::{Nothing, Write, slot};
+use super::slot::{Nothing, ReplyCodec, Write, slot};
 use crate::call::SealedReply;
 use crate::context::{Answer, Context};
 use crate::status::Status;
@@ -46,7 +46,7 @@ where
 struct AsItCame;
 
 impl Write<SealedReply> for AsItCame {
-    fn write(value: &mut SealedReply, _: u8) -> Answer {
+    fn write(value: &mut SealedReply, _: ReplyCodec<'_>) -> Answer {
         Answer::Sealed(std::mem::replace(value, SealedReply::ok(SealedBody::none())))
     }
 }

@@ -13,8 +13,8 @@ use std::task::{Context as TaskContext, Poll};
 use pin_project_lite::pin_project;
 
 use crate::buffer;
-use crate::codec::{Codec, CodecList, EncodeAny};
-use crate::context::{Answer, Context, ReplyBody};
+use crate::codec::EncodeAny;
+use crate::context::{Answer, Context, ReplyBody, Wishes};
 use crate::status::Status;
 
 /// A place for the future of a handler's call, used for one call after the other.
@@ -26,19 +26,47 @@ pub(super) trait Slot: Send {
     fn begin(self: Pin<&mut Self>, cx: Context);
 
     /// Polls it. Where it ends, puts what it has answered into `answer`, which stays there where a panic comes behind
-    /// it; `codec` is that of the pull, 0 where it had no body.
+    /// it.
     fn poll(
         self: Pin<&mut Self>,
         task: &mut TaskContext<'_>,
-        codec: u8,
+        codec: ReplyCodec<'_>,
         answer: &mut Option<Answer>,
     ) -> Poll<()>;
 }
 
+/// Which codec a reply is to be written in.
+#[derive(Clone, Copy)]
+pub(super) struct ReplyCodec<'a> {
+    /// That of the pull, 0 where it had no body.
+    pub(super) pull: u8,
+    pub(super) wishes: &'a Wishes,
+}
+
+impl ReplyCodec<'_> {
+    /// The codec of an answer, which is one of `ids`: the handler's wish, else that of its pull, else the first.
+    pub(super) fn of(self, ids: &[u8]) -> Result<u8, Answer> {
+        match self.wishes.codec() {
+            Some(wish) if !ids.contains(&wish) => Err(unlisted(wish)),
+            Some(wish) => Ok(wish),
+            None if ids.contains(&self.pull) => Ok(self.pull),
+            None => Ok(ids.first().copied().unwrap_or_default()),
+        }
+    }
+}
+
+#[cold]
+fn unlisted(codec: u8) -> Answer {
+    let codec = char::from(codec);
+    let text =
+        format!("the handler set the codec {codec:?} for its reply, which is none of those that it lists");
+    Answer::Failed(Status::internal(text))
+}
+
 /// How the value `T` that a handler answers with becomes a body.
 pub(super) trait Write<T>: 'static {
-    /// The body, where `codec` is that of the pull, 0 where it had no body. Nobody asks for the value once more.
-    fn write(value: &mut T, codec: u8) -> Answer;
+    /// The body. Nobody asks for the value once more.
+    fn write(value: &mut T, codec: ReplyCodec<'_>) -> Answer;
 }
 
 /// A slot of a handler whose calls `make` makes of what it serves and a context, and whose value is written as `W` says.
@@ -83,7 +111,7 @@ where
     fn poll(
         self: Pin<&mut Self>,
         task: &mut TaskContext<'_>,
-        codec: u8,
+        codec: ReplyCodec<'_>,
         answer: &mut Option<Answer>,
     ) -> Poll<()> {
         let Some(future) = self.project().future.as_pin_mut() else { return Poll::Pending };
@@ -98,7 +126,11 @@ where
 }
 
 /// The same for all methods that answer with the same type.
-fn answer_with<T, W: Write<T>>(outcome: Result<T, Status>, codec: u8, answer: &mut Option<Answer>) {
+fn answer_with<T, W: Write<T>>(
+    outcome: Result<T, Status>,
+    codec: ReplyCodec<'_>,
+    answer: &mut Option<Answer>,
+) {
     match outcome {
         // The value is dropped behind it.
         Ok(mut value) => *answer = Some(W::write(&mut value, codec)),
@@ -110,12 +142,15 @@ fn answer_with<T, W: Write<T>>(outcome: Result<T, Status>, codec: u8, answer: &m
 pub(super) struct Listed<L>(PhantomData<L>);
 
 impl<L: EncodeAny<T>, T: 'static> Write<T> for Listed<L> {
-    fn write(value: &mut T, codec: u8) -> Answer {
+    fn write(value: &mut T, codec: ReplyCodec<'_>) -> Answer {
         // A handler that returns nothing answers with no body.
         if TypeId::of::<T>() == TypeId::of::<()>() {
             return Answer::Nothing;
         }
-        let codec = if L::IDS.contains(&codec) { codec } else { <L as CodecList>::First::ID };
+        let codec = match codec.of(L::IDS) {
+            Ok(codec) => codec,
+            Err(unlisted) => return unlisted,
+        };
         let mut payload = buffer::take();
         let written = L::encode(codec, value, &mut payload);
         Answer::written(codec, payload, written)
@@ -126,7 +161,7 @@ impl<L: EncodeAny<T>, T: 'static> Write<T> for Listed<L> {
 pub(super) struct Chosen;
 
 impl Write<ReplyBody> for Chosen {
-    fn write(value: &mut ReplyBody, _: u8) -> Answer {
+    fn write(value: &mut ReplyBody, _: ReplyCodec<'_>) -> Answer {
         std::mem::take(value).into_answer()
     }
 }
@@ -135,7 +170,7 @@ impl Write<ReplyBody> for Chosen {
 pub(super) struct Nothing;
 
 impl Write<()> for Nothing {
-    fn write((): &mut (), _: u8) -> Answer {
+    fn write((): &mut (), _: ReplyCodec<'_>) -> Answer {
         Answer::Nothing
     }
 }

@@ -53,6 +53,9 @@ pub(crate) trait IdRegistry: Send + Sync {
 
     /// Forgets a session that is over.
     fn remove(&self, session: &Session);
+
+    /// Looks how long sessions stand still, as one is to be waited for less long.
+    fn look_again(&self);
 }
 
 impl Session {
@@ -132,6 +135,37 @@ impl Session {
         self.shared().machine().closed().map(|closed| closed.reason.clone())
     }
 
+    /// How long what waits to be written may stand still, for this session: [`Timeouts::write`](crate::Timeouts::write) is
+    /// that of all others. `None` waits as long as the session lives.
+    pub fn set_write_timeout(&self, after: impl Into<Option<Duration>>) {
+        self.shared().patience.set_write(after.into());
+        self.look_again();
+    }
+
+    /// How long nothing may be read or written, for this session: [`Timeouts::idle`](crate::Timeouts::idle) is that of all
+    /// others. `None` waits for ever.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # fn f(session: teleport::Session) {
+    /// session.set_idle_timeout(Duration::from_secs(10 * 60));
+    /// session.set_write_timeout(None);
+    /// # }
+    /// ```
+    pub fn set_idle_timeout(&self, after: impl Into<Option<Duration>>) {
+        self.shared().patience.set_idle(after.into());
+        self.look_again();
+    }
+
+    fn look_again(&self) {
+        if let Some(registry) = self.0.registry.upgrade() {
+            registry.look_again();
+        }
+    }
+
     /// Takes no new calls, lets those in flight end, then closes the connection.
     ///
     /// Returns when the session is closed: at the latest after the close timeout
@@ -163,9 +197,13 @@ impl Session {
 
     /// As [`abort`](Self::abort), with a reason that the errors of this side's calls tell.
     pub fn abort_with(&self, reason: impl Into<Cow<'static, str>>) {
+        self.cut_off(Closed { initiator: Initiator::User, reason: reason.into() });
+    }
+
+    pub(crate) fn cut_off(&self, closed: Closed) {
         self.leave();
         self.shared().cancel.cancel();
-        self.shared().close(Closed { initiator: Initiator::User, reason: reason.into() });
+        self.shared().close(closed);
     }
 
     /// Ends the session as one whose connection is lost, with a reason that the errors of this side's calls tell: for

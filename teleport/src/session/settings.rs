@@ -152,6 +152,23 @@ pub struct Timeouts {
     /// From a close to the end of the calls in flight; what still runs then is cut off. Default: 5 s.
     #[serde(with = "units::duration")]
     pub close: Duration,
+    /// From an accepted connection to the first packet on it. Default: 2 min; `None` waits for ever. A session over which
+    /// neither side has said anything by then is closed. Where dialers only listen, let one side speak when the session
+    /// opens, or set none.
+    #[serde(with = "units::optional_duration")]
+    pub first_packet: Option<Duration>,
+    /// How long what waits to be written may stand still, because the other side does not read. Default: 30 s; `None`
+    /// waits as long as the session lives. The session is cut off then, as nothing can be said to such a side.
+    /// [`Session::set_write_timeout`](crate::Session::set_write_timeout) sets it for one session.
+    #[serde(with = "units::optional_duration")]
+    pub write: Option<Duration>,
+    /// How long nothing may be read or written while no call is in flight. Default: 1 h; `None` waits for ever. The session
+    /// is closed then. The plugin [`Heartbeat`](crate::plugins::Heartbeat) keeps it open, and finds out sooner whether the
+    /// other side is there. [`Session::set_idle_timeout`](crate::Session::set_idle_timeout) sets it for one session.
+    ///
+    /// It is looked for this one and the two above now and then: each may take a quarter longer.
+    #[serde(with = "units::optional_duration")]
+    pub idle: Option<Duration>,
 }
 
 impl Default for Timeouts {
@@ -162,6 +179,9 @@ impl Default for Timeouts {
             handshake: Duration::from_secs(10),
             accept: Duration::from_secs(10),
             close: Duration::from_secs(5),
+            first_packet: Some(Duration::from_secs(120)),
+            write: Some(Duration::from_secs(30)),
+            idle: Some(Duration::from_secs(3600)),
         }
     }
 }
@@ -199,6 +219,27 @@ impl Timeouts {
     #[must_use]
     pub fn with_close(mut self, close: Duration) -> Self {
         self.close = close;
+        self
+    }
+
+    /// Sets [`first_packet`](Self::first_packet).
+    #[must_use]
+    pub fn with_first_packet(mut self, first_packet: impl Into<Option<Duration>>) -> Self {
+        self.first_packet = first_packet.into();
+        self
+    }
+
+    /// Sets [`write`](Self::write).
+    #[must_use]
+    pub fn with_write(mut self, write: impl Into<Option<Duration>>) -> Self {
+        self.write = write.into();
+        self
+    }
+
+    /// Sets [`idle`](Self::idle).
+    #[must_use]
+    pub fn with_idle(mut self, idle: impl Into<Option<Duration>>) -> Self {
+        self.idle = idle.into();
         self
     }
 }

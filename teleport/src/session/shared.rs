@@ -13,6 +13,7 @@ use super::early::Early;
 use super::hooks::CallHooks;
 use super::ledger::Ledger;
 use super::machine::{Machine, closed_here};
+use super::patience::Patience;
 use super::settings::Settings;
 use super::wait::{Need, Room};
 use crate::error::Closed;
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) early: Option<Early>,
     /// When the other side last gave a sign of life; kept from when it was first asked for.
     last_alive: LastAlive,
+    pub(crate) patience: Patience,
     /// Wakes one of those that wait for room, by what they need.
     rooms: [Notify; Need::COUNT],
     /// The session is closed.
@@ -96,6 +98,7 @@ impl Shared {
             hooks: None,
             early: None,
             last_alive: LastAlive::default(),
+            patience: Patience::default(),
             rooms: [const { Notify::const_new() }; Need::COUNT],
             over: CancellationToken::new(),
             queued: AtomicBool::new(false),

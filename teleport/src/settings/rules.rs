@@ -114,6 +114,18 @@ impl Group for Timeouts {
                 format_args!("is 0s, so every call would end at once; write \"none\" to wait without end"),
             );
         }
+        for (name, time, what) in [
+            ("first_packet", self.first_packet, "accepted session"),
+            ("write", self.write, "session whose connection is full for a moment"),
+            ("idle", self.idle, "session that rests for a moment"),
+        ] {
+            if time == Some(Duration::ZERO) {
+                let text = format_args!(
+                    "is 0s, so every {what} would end at once; write \"none\" to wait without end"
+                );
+                problems.add(name, text);
+            }
+        }
         let default = Timeouts::default();
         for (name, time, of_default, what) in [
             ("dial", self.dial, default.dial, "dial"),

@@ -166,6 +166,22 @@ fn headers_promise_only_what_is_there() {
 }
 
 #[test]
+fn no_session_may_end_at_once() {
+    let with = |timeouts| problem(Settings::default().with_timeouts(timeouts));
+    let (timeouts, zero) = (Timeouts::default(), Duration::ZERO);
+    let end = "would end at once; write \"none\" to wait without end";
+    for (timeouts, key, what) in [
+        (timeouts.clone().with_first_packet(zero), "first_packet", "accepted session"),
+        (timeouts.clone().with_write(zero), "write", "session whose connection is full for a moment"),
+        (timeouts.clone().with_idle(zero), "idle", "session that rests for a moment"),
+    ] {
+        assert_eq!(with(timeouts), format!("the setting `timeouts.{key}` is 0s, so every {what} {end}"));
+    }
+    let none = timeouts.with_first_packet(None).with_write(None).with_idle(None);
+    Settings::default().with_timeouts(none).validate().unwrap();
+}
+
+#[test]
 fn slow_calls_need_a_threshold() {
     let with = |logs| Settings::default().with_logs(logs);
     let logs = LogOptions::default();
@@ -345,6 +361,7 @@ proptest! {
     fn what_is_written_reads_back(
         numbers in prop::array::uniform12(any::<u32>()),
         (pull, times) in (any::<Option<Duration>>(), prop::array::uniform4(any::<Duration>())),
+        still in prop::array::uniform3(any::<Option<Duration>>()),
         (nodelay, keepalive) in (any::<bool>(), any::<Option<Duration>>()),
         (calls, slow, truths) in (0..3usize, any::<Option<Duration>>(), prop::array::uniform2(any::<bool>())),
         (codec, sequence, features) in ("\\PC{0,8}", any::<bool>(), 0..=Features::ALL.bits()),
@@ -363,7 +380,16 @@ proptest! {
                 max_sessions: numbers[9],
                 max_handshakes: numbers[10],
             },
-            timeouts: Timeouts { pull, dial: times[0], handshake: times[1], accept: times[2], close: times[3] },
+            timeouts: Timeouts {
+                pull,
+                dial: times[0],
+                handshake: times[1],
+                accept: times[2],
+                close: times[3],
+                first_packet: still[0],
+                write: still[1],
+                idle: still[2],
+            },
             tcp: TcpOptions { nodelay, keepalive },
             headers: HeaderOptions {
                 codec,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use teleport::plugin::{Early, Handlers, Opened, Plugin, Verdict};
 use teleport::wire::{Body, Header, Kind, PacketId};
-use teleport::{Connection, Context, Initiator, Peer, ReplyBody, Status};
+use teleport::{Connection, Context, Initiator, Peer, ReplyBody, Status, Timeouts};
 use teleport_tests::{RawPeer, json, packet};
 use tokio::sync::Semaphore;
 
@@ -239,7 +239,8 @@ async fn a_session_that_is_given_up_ends_as_one_that_is_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_part_of_a_packet_is_a_sign_of_life() {
-    let server = Peer::builder().build().unwrap();
+    let timeouts = Timeouts::default().with_first_packet(None);
+    let server = Peer::builder().timeouts(timeouts).build().unwrap();
     let (mut raw, session) = RawPeer::connect(&server).await;
     assert_eq!(session.idle(), Duration::ZERO);
     for byte in packet(b'p', &Header::new(PacketId::Sequence(1), Kind::PULL, "/nowhere"), Body::None) {

@@ -1,0 +1,176 @@
+//! How long a session may stand still: what is noted on its way, and what follows from it.
+//!
+//! Nothing here looks at a clock for a packet. The driver counts, and a task of the peer looks now and then whether it has
+//! counted on.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::settings::Timeouts;
+use super::shared::now;
+
+/// What is known of a session that may stand still.
+#[derive(Default)]
+pub(crate) struct Patience {
+    /// Reads that brought something, and writes; only the driver writes them.
+    reads: AtomicU32,
+    writes: AtomicU32,
+    /// The other side has sent a whole packet.
+    has_heard: AtomicBool,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Default)]
+struct Notes {
+    /// When it began, where it was accepted and nobody has spoken yet.
+    silent_since: Option<Instant>,
+    /// Since when the connection takes no more of what waits to be written.
+    stalled_since: Option<Instant>,
+    /// The counts when they were last looked at, and since when they are the same.
+    counts: (u32, u32),
+    idle_since: Option<Instant>,
+    /// Of this session, where they are not those of its peer.
+    write: Option<Option<Duration>>,
+    idle: Option<Option<Duration>>,
+}
+
+/// Why a session is not to be waited for any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Impatience {
+    FirstPacket(Duration),
+    Write(Duration),
+    Idle(Duration),
+}
+
+impl Patience {
+    pub(crate) fn new(is_accepted: bool) -> Self {
+        let silent_since = is_accepted.then(now);
+        Patience { notes: Mutex::new(Notes { silent_since, ..Notes::default() }), ..Patience::default() }
+    }
+
+    /// Notes that something came, and whether a whole packet has by now.
+    #[inline]
+    pub(crate) fn note_read(&self, has_heard: bool) {
+        count(&self.reads);
+        self.has_heard.store(has_heard, Ordering::Relaxed);
+    }
+
+    /// Notes that something was written.
+    #[inline]
+    pub(crate) fn note_write(&self) {
+        count(&self.writes);
+    }
+
+    /// Notes whether the connection takes no more for now.
+    pub(crate) fn note_stall(&self, is_stalled: bool) {
+        let since = &mut self.notes.lock().stalled_since;
+        *since = if is_stalled { since.or_else(|| Some(now())) } else { None };
+    }
+
+    pub(super) fn set_write(&self, timeout: Option<Duration>) {
+        self.notes.lock().write = Some(timeout);
+    }
+
+    pub(super) fn set_idle(&self, timeout: Option<Duration>) {
+        self.notes.lock().idle = Some(timeout);
+    }
+
+    /// Whether patience is at its end, and how long until that may be so at the soonest.
+    pub(crate) fn look(
+        &self,
+        now: Instant,
+        timeouts: &Timeouts,
+        is_busy: impl FnOnce() -> bool,
+    ) -> (Option<Impatience>, Option<Duration>) {
+        let counts = (self.reads.load(Ordering::Relaxed), self.writes.load(Ordering::Relaxed));
+        let mut notes = self.notes.lock();
+        let (write, idle) = (notes.write.unwrap_or(timeouts.write), notes.idle.unwrap_or(timeouts.idle));
+        if counts.1 > 0 || self.has_heard.load(Ordering::Relaxed) {
+            notes.silent_since = None;
+        }
+        let first = timeouts.first_packet.filter(|_| notes.silent_since.is_some());
+        if counts != notes.counts || notes.idle_since.is_none() {
+            notes.counts = counts;
+            notes.idle_since = Some(now);
+        }
+        let soonest = [first, write, idle].into_iter().flatten().min();
+        let is_over = |since: Option<Instant>, most: Option<Duration>| {
+            let (since, most) = (since?, most?);
+            (now.saturating_duration_since(since) >= most).then_some(most)
+        };
+        let over = if let Some(after) = is_over(notes.stalled_since, write) {
+            Some(Impatience::Write(after))
+        } else if let Some(after) = is_over(notes.silent_since, first) {
+            Some(Impatience::FirstPacket(after))
+        } else {
+            // What stands still because it waits for something is not idle.
+            is_over(notes.idle_since, idle)
+                .filter(|_| notes.stalled_since.is_none() && !is_busy())
+                .map(Impatience::Idle)
+        };
+        (over, soonest)
+    }
+}
+
+/// There is one writer, so nothing is lost.
+#[inline]
+fn count(counter: &AtomicU32) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    #[test]
+    fn who_says_nothing_is_not_waited_for() {
+        let (patience, timeouts) = (Patience::new(true), Timeouts::default());
+        let start = now();
+        let look = |after| patience.look(start + second(after), &timeouts, || false);
+        assert_eq!(look(119), (None, Some(second(30))));
+        assert_eq!(look(121).0, Some(Impatience::FirstPacket(second(120))));
+        // One byte is no packet.
+        patience.note_read(false);
+        assert_eq!(look(121).0, Some(Impatience::FirstPacket(second(120))));
+        patience.note_read(true);
+        assert_eq!(look(122).0, None);
+        assert_eq!(Patience::new(false).look(start + second(121), &timeouts, || false).0, None);
+    }
+
+    #[test]
+    fn what_stands_still_is_idle_unless_it_waits() {
+        let (patience, timeouts) = (Patience::new(false), Timeouts::default().with_idle(second(10)));
+        let start = now();
+        let look = |after, busy| patience.look(start + second(after), &timeouts, || busy).0;
+        assert_eq!(look(0, false), None);
+        patience.note_read(true);
+        assert_eq!(look(9, false), None);
+        patience.note_write();
+        assert_eq!(look(18, false), None);
+        assert_eq!(look(27, false), None);
+        assert_eq!(look(28, true), None);
+        assert_eq!(look(28, false), Some(Impatience::Idle(second(10))));
+        patience.set_idle(None);
+        assert_eq!(look(1000, false), None);
+    }
+
+    #[test]
+    fn what_is_not_taken_is_not_waited_for() {
+        let (patience, timeouts) = (Patience::new(false), Timeouts::default());
+        let look = |after| patience.look(now() + second(after), &timeouts, || false).0;
+        patience.note_stall(true);
+        assert_eq!(look(29), None);
+        assert_eq!(look(30), Some(Impatience::Write(second(30))));
+        patience.note_stall(true);
+        patience.set_write(Some(second(3)));
+        assert_eq!(look(4), Some(Impatience::Write(second(3))));
+        patience.note_stall(false);
+        assert_eq!(look(30), None);
+    }
+}

@@ -1,0 +1,157 @@
+//! Sessions that stand still: who says nothing, who reads nothing, and who is done and does not leave.
+
+use std::time::Duration;
+
+use teleport::{Connection, Initiator, Peer, Session, Timeouts};
+use teleport_tests::{RawPeer, json};
+use tokio::time::{Instant, sleep};
+
+fn second(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn peer(timeouts: Timeouts) -> Peer {
+    Peer::builder()
+        .timeouts(timeouts)
+        .pull("/echo", |_, n: u64| async move {
+            sleep(second(n)).await;
+            Ok(n)
+        })
+        .unwrap()
+        .build()
+        .unwrap()
+}
+
+/// How many seconds the session stays from now on.
+async fn stays(session: &Session) -> u64 {
+    let began = Instant::now();
+    session.closed().await;
+    began.elapsed().as_secs()
+}
+
+fn reason(session: &Session) -> String {
+    session.close_reason().unwrap().into_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_connects_and_says_nothing_is_not_waited_for() {
+    let server = peer(Timeouts::default());
+    let (mut raw, session) = RawPeer::connect(&server).await;
+    // A byte is no packet.
+    raw.send(&[0]).await;
+    let stayed = stays(&session).await;
+    assert!((120..=128).contains(&stayed), "{stayed}");
+    assert_eq!(
+        reason(&session),
+        "nothing was said within 120s of connecting (setting `timeouts.first_packet`)"
+    );
+    assert!(server.sessions().is_empty());
+    // Who has said something may be silent for far longer, and so may whoever was spoken to.
+    let (mut raw, session) = RawPeer::connect(&server).await;
+    raw.pull("1", "/echo", json("0")).await;
+    raw.receive().await;
+    let (_other, spoken_to) = RawPeer::connect(&server).await;
+    spoken_to.push("/hello").await.unwrap();
+    // Whoever dialed knows what it waits for.
+    let (_near, far) = tokio::io::duplex(1000);
+    let dialed = server.attach_dialed(Connection::from_stream(far, "test://a", "test://b")).await.unwrap();
+    sleep(second(3000)).await;
+    assert!(session.is_open() && spoken_to.is_open() && dialed.is_open());
+    // None waits for ever.
+    let (_raw, session) = RawPeer::connect(&peer(Timeouts::default().with_first_packet(None))).await;
+    sleep(second(3000)).await;
+    assert!(session.is_open());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_idle_is_closed() {
+    let server = peer(Timeouts::default().with_idle(second(100)).with_pull(None));
+    let client = Peer::builder().build().unwrap();
+    let session = client.connect(&server).await.unwrap();
+    let far = server.sessions().all().pop().unwrap();
+    for _ in 0..5 {
+        session.pull("/echo").body(&0).await.unwrap();
+        sleep(second(99)).await;
+    }
+    // Nothing passes while a handler works, and that is not idle.
+    assert_eq!(session.pull("/echo").no_timeout().body(&1000).await.unwrap().decode::<u64>().unwrap(), 1000);
+    let stayed = stays(&far).await;
+    assert!((99..=126).contains(&stayed), "{stayed}");
+    assert_eq!(reason(&far), "nothing was said for 100s (setting `timeouts.idle`)");
+    // The other side sees a session that was closed in good order.
+    session.closed().await;
+    let error = session.pull("/echo").await.unwrap_err();
+    assert!(error.is_closed() && !error.may_have_run(), "{error}");
+    assert_eq!(error.initiator(), Initiator::Remote);
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_default_an_idle_session_stays_for_an_hour() {
+    let server = peer(Timeouts::default());
+    let session = Peer::builder().build().unwrap().connect(&server).await.unwrap();
+    session.pull("/echo").body(&0).await.unwrap();
+    let stayed = stays(&session).await;
+    assert!((3600..=3630).contains(&stayed), "{stayed}");
+}
+
+/// A session whose other side reads nothing, with more to say than the connection takes.
+async fn stuck(peer: &Peer) -> (tokio::io::DuplexStream, Session) {
+    let (near, far) = tokio::io::duplex(64);
+    let session = peer.attach(Connection::from_stream(far, "test://a", "test://b")).await.unwrap();
+    session.push("/long").body(&"x".repeat(1000)).await.unwrap();
+    (near, session)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_nothing_is_cut_off() {
+    let peer = peer(Timeouts::default());
+    let (_near, session) = stuck(&peer).await;
+    let call = {
+        let session = session.clone();
+        tokio::spawn(async move { session.pull("/waits").no_timeout().await })
+    };
+    let stayed = stays(&session).await;
+    assert!((30..=44).contains(&stayed), "{stayed}");
+    let text =
+        "the other side has taken nothing of what waits to be written for 30s (setting `timeouts.write`)";
+    assert_eq!(reason(&session), text);
+    let error = call.await.unwrap().unwrap_err();
+    assert!(error.is_closed() && error.reason().contains("timeouts.write"), "{error}");
+    assert_eq!(error.initiator(), Initiator::Library);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_slowly_is_waited_for() {
+    let peer = peer(Timeouts::default());
+    let (near, session) = stuck(&peer).await;
+    let mut raw = RawPeer::new(near);
+    for _ in 0..15 {
+        sleep(second(29)).await;
+        let mut bytes = [0; 64];
+        tokio::io::AsyncReadExt::read_exact(raw.stream(), &mut bytes).await.unwrap();
+    }
+    assert!(session.is_open());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_session_may_have_its_own() {
+    let peer = peer(Timeouts::default());
+    let (_near, hasty) = stuck(&peer).await;
+    let (_far, patient) = stuck(&peer).await;
+    hasty.set_write_timeout(second(2));
+    patient.set_write_timeout(None);
+    let stayed = stays(&hasty).await;
+    assert!((2..=3).contains(&stayed), "{stayed}");
+    assert!(reason(&hasty).contains("for 2s (setting `timeouts.write`)"), "{}", reason(&hasty));
+    sleep(second(3600)).await;
+    assert!(patient.is_open());
+    // Idle ones too, while another one keeps the hour.
+    let client = Peer::builder().build().unwrap();
+    let (short, long) = (client.connect(&peer).await.unwrap(), client.connect(&peer).await.unwrap());
+    short.pull("/echo").body(&0).await.unwrap();
+    long.pull("/echo").body(&0).await.unwrap();
+    short.set_idle_timeout(second(8));
+    let stayed = stays(&short).await;
+    assert!((8..=11).contains(&stayed), "{stayed}");
+    assert!(long.is_open());
+}
