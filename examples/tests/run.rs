@@ -55,6 +55,20 @@ fn push_broadcast() {
 }
 
 #[test]
+fn redial() {
+    prints(
+        env!("CARGO_BIN_EXE_redial"),
+        &[
+            "add(5) ................... 5",
+            "the server is gone, and the session is Down",
+            "the server is back, and the session is Open",
+            "add(2), which waited ..... 7",
+            "total() .................. 7",
+        ],
+    );
+}
+
+#[test]
 fn callback() {
     prints(
         env!("CARGO_BIN_EXE_callback"),

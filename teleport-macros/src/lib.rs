@@ -132,6 +132,7 @@ use proc_macro2::TokenStream;
 /// | `codecs = [json, plain]` | yes | yes | yes | see below | the codecs that the server takes and a call may ask for |
 /// | `timeout = "5s"` | yes | yes | | the session's | how long a pull waits: a whole number and `us`, `ms`, `s`, `m` or `h` |
 /// | `gzip = 5` | yes | yes | yes | `0` | compresses bodies: -2 (fastest), -1 (usual), 0 (off), 1 to 9 (smallest) |
+/// | `idempotent` | | yes | | no | the pull may run twice: a session that redials sends it again where its reply was lost |
 /// | `args = tuple` | yes | yes | yes | `named` | several arguments travel as an array, not as an object |
 /// | `crate = tp` | yes | | | `::teleport` | where the runtime is found, if the dependency is renamed |
 ///

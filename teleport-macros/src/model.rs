@@ -51,6 +51,8 @@ pub(crate) struct Method {
     pub(crate) codecs: Vec<Codec>,
     pub(crate) timeout_us: Option<u64>,
     pub(crate) gzip: Option<i32>,
+    /// Whether a call may run more than once.
+    pub(crate) idempotent: bool,
     pub(crate) attrs: Carried,
 }
 

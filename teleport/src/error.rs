@@ -53,6 +53,8 @@ pub(crate) enum Kind {
     NoRoom { after: Duration, pulls: u32, bytes: u32 },
     /// The session is closed, or closed before the reply came.
     Closed(Closed),
+    /// The session has no connection, and dials for another: the call was not to wait for that, or waited so long.
+    Down { closed: Closed, after: Option<Duration> },
     /// A bound of this side is reached.
     Limit(Cow<'static, str>),
     /// A value could not be written by its codec.
@@ -155,13 +157,20 @@ impl Error {
     /// Whether no reply, or no connection, came within the time given.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        matches!(self.0.kind, Kind::Timeout(_) | Kind::NoRoom { .. })
+        matches!(self.0.kind, Kind::Timeout(_) | Kind::NoRoom { .. } | Kind::Down { after: Some(_), .. })
     }
 
     /// Whether the session was closed, or closed before the reply came.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self.0.kind, Kind::Closed(_))
+    }
+
+    /// Whether the session had no connection when the call was made, and none in time, and goes on dialing: see
+    /// [`Redial`](crate::Redial). Where the call waited for one it [is a timeout](Self::is_timeout) too.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        matches!(self.0.kind, Kind::Down { .. })
     }
 
     /// Whether a bound is reached; the text names it and its setting.
@@ -235,7 +244,7 @@ impl Error {
     pub fn initiator(&self) -> Initiator {
         match &self.0.kind {
             Kind::Status(_) | Kind::Decode(_) => Initiator::Remote,
-            Kind::Closed(closed) => closed.initiator,
+            Kind::Closed(closed) | Kind::Down { closed, .. } => closed.initiator,
             Kind::Refused(_) | Kind::Encode(_) | Kind::Config(_) | Kind::Conflict(_) => Initiator::User,
             Kind::Timeout(_)
             | Kind::NoRoom { .. }
@@ -340,6 +349,13 @@ impl fmt::Display for Kind {
             }
             Kind::Timeout(after) => write!(f, "no answer within {after:?}"),
             Kind::Closed(closed) => write!(f, "closed: {}", closed.reason),
+            Kind::Down { closed, after: None } => {
+                let reason = &closed.reason;
+                write!(f, "down, and dialing again: {reason} (the setting `redial.while_down` is \"fail\")")
+            }
+            Kind::Down { closed, after: Some(after) } => {
+                write!(f, "no connection within {after:?}; down, and dialing again: {}", closed.reason)
+            }
             Kind::NoRoom { after, pulls, bytes } => write!(
                 f,
                 "no room within {after:?}: {pulls} pulls wait for their reply (setting `limits.max_pulls_out`), or \
@@ -426,9 +442,11 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let code = match error.0.kind {
             Kind::Status(status) | Kind::Refused(Refusal { status, .. }) => return status,
-            Kind::Timeout(_) | Kind::NoRoom { .. } => Code::GATEWAY_TIMEOUT,
+            Kind::Timeout(_) | Kind::NoRoom { .. } | Kind::Down { after: Some(_), .. } => {
+                Code::GATEWAY_TIMEOUT
+            }
             Kind::Closed(_) | Kind::Io(..) | Kind::Tls(_) | Kind::Decode(_) => Code::BAD_GATEWAY,
-            Kind::Unavailable(_) => Code::UNAVAILABLE,
+            Kind::Unavailable(_) | Kind::Down { after: None, .. } => Code::UNAVAILABLE,
             _ => Code::INTERNAL,
         };
         Status::new(code, error.to_string())

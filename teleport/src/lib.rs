@@ -42,6 +42,7 @@
 //! | do something with every session, call and reply | [`plugin`], [`Extensions`] |
 //! | check who dials, find dead sessions, count calls, bound what peers may do, other uris for routes | [`plugins`] |
 //! | see every call in the log, and which are slow | [`LogOptions`] |
+//! | keep a session when its connection is lost | [`Redial`], [`SessionState`] |
 //! | reach many sessions | [`SessionHub`] |
 //! | shut down, at a signal or by a call | [`Peer::until_signal`], [`Shutdown`] |
 //! | restart without losing a call | `Restart`, on Unix |
@@ -99,7 +100,9 @@ pub use peer::{Restart, Successor};
 pub use plugin::Plugin;
 pub use proxy::{Clients, ReverseProxy, Upstream};
 pub use router::{Group, Plugged, Router, Routes, Service};
-pub use session::{CutCall, Direction, Limits, Session, Timeouts, WeakSession};
+pub use session::{
+    CutCall, Direction, Limits, Redial, Session, SessionState, StateChanges, Timeouts, WeakSession, WhileDown,
+};
 pub use settings::{HeaderOptions, Settings};
 pub use socket::{Address, Connection, Endpoint, TcpOptions};
 #[cfg(feature = "tls")]

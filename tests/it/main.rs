@@ -15,6 +15,8 @@ mod plugins;
 mod pressure;
 mod proxy;
 mod raw;
+#[cfg(unix)]
+mod redial;
 mod registry;
 mod reply;
 mod router;

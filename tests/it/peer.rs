@@ -27,7 +27,7 @@ async fn tcp_with_and_without_its_scheme_and_several_listeners() {
         for address in [&*with, without] {
             let session = client.dial(address).await.unwrap();
             assert_eq!(session.pull("/echo").body("hi").await.unwrap().decode::<String>().unwrap(), "hi");
-            assert_eq!(session.remote_addr(), &listening);
+            assert_eq!(session.remote_addr(), listening);
         }
     }
 }

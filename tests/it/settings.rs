@@ -4,7 +4,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use teleport::wire::{self, Body, Features, Header, HeaderCodec, HeaderCodecs, WireError};
-use teleport::{Bincode, HeaderOptions, IdFormat, JsonHeader, Limits, Peer, PeerBuilder, Settings, Timeouts};
+use teleport::{
+    Bincode, HeaderOptions, IdFormat, JsonHeader, Limits, Peer, PeerBuilder, Redial, Settings, Timeouts,
+    WhileDown,
+};
 use teleport_tests::{RawPeer, json};
 
 fn file(text: &str) -> Settings {
@@ -30,6 +33,11 @@ fn a_file_says_what_differs_from_the_defaults() {
         pull = "none"
         dial = "1m 30s"
 
+        [redial]
+        always = true
+        attempts = 5
+        while_down = "fail"
+
         [tcp]
         nodelay = false
         keepalive = "2m"
@@ -44,6 +52,7 @@ fn a_file_says_what_differs_from_the_defaults() {
     expected.limits =
         Limits::default().with_max_body(65_536).with_max_header(4096).with_max_uri(1000).with_max_pulls_in(7);
     expected.timeouts = Timeouts::default().with_pull(None).with_dial(Duration::from_secs(90));
+    expected.redial = Redial::default().with_always(true).with_attempts(5).with_while_down(WhileDown::Fail);
     expected.tcp.nodelay = false;
     expected.tcp.keepalive = Some(Duration::from_secs(120));
     expected.headers = HeaderOptions::default()
@@ -81,6 +90,16 @@ first_packet = "2m"
 write = "30s"
 idle = "1h"
 
+[redial]
+always = false
+first_pause = "100ms"
+factor = 2
+longest_pause = "10s"
+jitter = 50
+attempts = "none"
+while_down = "wait"
+max_waiting = 1024
+
 [tcp]
 nodelay = true
 keepalive = "1m"
@@ -113,7 +132,7 @@ fn an_error_of_a_file_shows_its_line_and_what_there_is() {
         (
             "[limit]\nmax_body = 1\n",
             "TOML parse error at line 1, column 2\n  |\n1 | [limit]\n  |  ^^^^^\n\
-             unknown field `limit`, expected one of `limits`, `timeouts`, `tcp`, `headers`, `logs`\n",
+             unknown field `limit`, expected one of `limits`, `timeouts`, `redial`, `tcp`, `headers`, `logs`\n",
         ),
         (
             "[limits]\nmax_body = \"16 XB\"\n",

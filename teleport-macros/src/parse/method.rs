@@ -82,6 +82,7 @@ pub(crate) fn parse(
         codecs,
         timeout_us: options.timeout_us.or(service.options.timeout_us).filter(|_| is_pull),
         gzip: options.gzip.or(service.options.gzip),
+        idempotent: options.idempotent,
         attrs: attrs::carried(&function.attrs),
     };
     Some((method, span))

@@ -21,6 +21,7 @@ pub(crate) struct Options {
     pub(crate) codecs: Option<Vec<Codec>>,
     pub(crate) timeout_us: Option<u64>,
     pub(crate) gzip: Option<i32>,
+    pub(crate) idempotent: bool,
     pub(crate) args: Option<(Args, Span)>,
 }
 
@@ -43,7 +44,7 @@ impl Place {
     fn known(self) -> &'static [&'static str] {
         match self {
             Self::Service => &["prefix", "name", "codec", "codecs", "timeout", "gzip", "args", "crate"],
-            Self::Pull => &["uri", "codec", "codecs", "timeout", "gzip", "args"],
+            Self::Pull => &["uri", "codec", "codecs", "timeout", "gzip", "args", "idempotent"],
             Self::Push => &["uri", "codec", "codecs", "gzip", "args"],
         }
     }
@@ -102,6 +103,15 @@ impl Options {
             return Err(syn::Error::new(key.span(), format!("`{word}` is given twice; keep one")));
         }
         seen.push(word.clone());
+        if word == "idempotent" {
+            self.idempotent = true;
+            if input.is_empty() || input.peek(Token![,]) {
+                return Ok(());
+            }
+            return Err(
+                input.error("`idempotent` has no value: it stands alone, as in `#[pull(idempotent)]`")
+            );
+        }
         if !input.peek(Token![=]) {
             return Err(syn::Error::new(key.span(), format!("`{word}` needs a value: `{}`", example(&word))));
         }
@@ -147,6 +157,12 @@ fn unknown(word: &str, place: Place) -> String {
         ("timeout", Place::Push) => {
             "a push is not answered, so it can't time out; leave `timeout` out, or make the method a pull"
                 .into()
+        }
+        ("idempotent", Place::Push) => "a push is never sent twice, as nothing tells whether it has come; leave `idempotent` \
+                                        out, or make the method a pull"
+            .into(),
+        ("idempotent", Place::Service) => {
+            "`idempotent` belongs to one method, as in `#[pull(idempotent)]`: whether it may run twice is its own affair".into()
         }
         ("uri", Place::Service) => "`uri` belongs to one method, as in `#[pull(uri = \"/home/test\")]`; \
                                     for all of them there are `prefix` and `name`"

@@ -58,7 +58,10 @@ struct Dynamic<'a> {
 
 impl<'a> Dynamic<'a> {
     fn new(uri: &'a str) -> Self {
-        Dynamic { request: Request { uri: uri.into(), gzip: 0, timeout: Timeout::Default }, body: Ok(None) }
+        Dynamic {
+            request: Request { uri: uri.into(), gzip: 0, timeout: Timeout::Default, idempotent: false },
+            body: Ok(None),
+        }
     }
 
     fn encode<C: Encode<T>, T: ?Sized>(&mut self, value: &T) {
@@ -172,6 +175,13 @@ impl<C> Pull<'_, C> {
     /// Waits for the reply as long as the session lives.
     pub fn no_timeout(mut self) -> Self {
         self.call.request.timeout = Timeout::Never;
+        self
+    }
+
+    /// Whether the call may run more than once: over a session that redials it is sent again, within its time, where the
+    /// connection was lost before its reply came; see [`Redial`](crate::Redial). Default: false.
+    pub fn idempotent(mut self, idempotent: bool) -> Self {
+        self.call.request.idempotent = idempotent;
         self
     }
 }

@@ -118,6 +118,13 @@ impl<'a> SealedPull<'a> {
         self
     }
 
+    /// Whether the call may run more than once: over a session that redials it is sent again, within its time, where the
+    /// connection was lost before its reply came; see [`Redial`](crate::Redial). Default: false.
+    pub fn idempotent(mut self, idempotent: bool) -> Self {
+        self.request.idempotent = idempotent;
+        self
+    }
+
     /// Waits until the pull stands in the session's output, so that what is called after it leaves after it.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ impl ClientCore {
             Some(prefix) => Cow::Owned(format!("{prefix}{}", method.uri)),
         };
         let timeout = method.timeout.map_or(Timeout::Default, Timeout::After);
-        Request { uri, gzip: method.gzip, timeout }
+        Request { uri, gzip: method.gzip, timeout, idempotent: method.idempotent }
     }
 }
 
@@ -118,7 +118,7 @@ impl<'a> PullCore<'a> {
         Error::decode(&error)
             .with_delivery(Delivery::Answered)
             .with_uri(&self.request.uri)
-            .with_peer(self.flight.session().remote_addr())
+            .with_peer(&self.flight.session().remote_addr())
     }
 }
 
@@ -218,6 +218,14 @@ impl<M, A, R> PullCall<'_, M, A, R> {
     /// Waits for the reply as long as the session lives.
     pub fn no_timeout(mut self) -> Self {
         self.core.request.timeout = Timeout::Never;
+        self
+    }
+
+    /// Whether the call may run more than once: over a session that redials it is sent again, within its time, where the
+    /// connection was lost before its reply came; see [`Redial`](crate::Redial). The default is the method's, which is
+    /// false unless it is declared with `idempotent`.
+    pub fn idempotent(mut self, idempotent: bool) -> Self {
+        self.core.request.idempotent = idempotent;
         self
     }
 

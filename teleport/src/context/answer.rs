@@ -51,7 +51,7 @@ impl Answer {
 pub(crate) fn log_refused(shared: &Shared, uri: &str, status: &Status) {
     let refused = shared.refused.fetch_add(1, Ordering::Relaxed) + 1;
     if refused.is_power_of_two() {
-        tracing::warn!(target: "teleport", uri, %status, peer = %shared.remote, refused, "a push was refused");
+        tracing::warn!(target: "teleport", uri, %status, peer = %shared.remote(), refused, "a push was refused");
     }
 }
 

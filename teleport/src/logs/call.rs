@@ -161,6 +161,11 @@ impl CallLog {
         self.0.times.left.clone()
     }
 
+    /// A call of this side goes out once more: it has not left.
+    pub(crate) fn goes_again(&mut self) {
+        self.0.times.left = Mark::default();
+    }
+
     /// A call of this side stands in the output, under this id and uri, and with so many bytes.
     pub(crate) fn queued(&mut self, id: PacketId<'static>, uri: &str, gzip: i32, bytes: usize) {
         let call = &mut self.0;

@@ -29,19 +29,28 @@ pub struct MethodSpec {
     pub gzip: i32,
     /// How long a call waits, where the call itself does not say.
     pub timeout: Option<Duration>,
+    /// Whether a call may run more than once, so that it may be sent again.
+    pub idempotent: bool,
 }
 
 impl MethodSpec {
     /// A method without gzip, with the session's timeout.
     #[must_use]
     pub const fn new(name: &'static str, uri: &'static str, args: &'static [&'static str]) -> Self {
-        MethodSpec { name, uri, args, gzip: 0, timeout: None }
+        MethodSpec { name, uri, args, gzip: 0, timeout: None, idempotent: false }
     }
 
     /// Sets the gzip level.
     #[must_use]
     pub const fn gzip(mut self, level: i32) -> Self {
         self.gzip = level;
+        self
+    }
+
+    /// Lets calls run more than once.
+    #[must_use]
+    pub const fn idempotent(mut self) -> Self {
+        self.idempotent = true;
         self
     }
 

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::logs::{LogOptions, Logged, Logs, Redact};
 use crate::plugin::{Plugin, Plugins};
 use crate::router::{Router, Service};
-use crate::session::{Headers, Limits, Settings as SessionSettings, Timeouts};
+use crate::session::{Headers, Limits, Redial, Settings as SessionSettings, Timeouts};
 use crate::settings::Settings;
 use crate::socket::{TcpOptions, Transport};
 #[cfg(feature = "tls")]
@@ -207,6 +207,14 @@ impl PeerBuilder {
         self
     }
 
+    /// How the sessions that this peer dials get another connection when they have lost theirs. With this every session
+    /// that is dialed redials, unless its dial says [`no_redial`](crate::Dial::no_redial); those of balancers and proxies,
+    /// which choose and dial by themselves, never do.
+    pub fn redial(mut self, redial: Redial) -> Self {
+        self.settings.redial = redial.with_always(true);
+        self
+    }
+
     /// Options of TCP sockets.
     pub fn tcp(mut self, options: TcpOptions) -> Self {
         self.settings.tcp = options;
@@ -296,7 +304,7 @@ impl PeerBuilder {
         self.settings.validate()?;
         let codec = self.header_codec_id()?;
         self.router.finish(&self.plugins)?;
-        let Settings { limits, timeouts, tcp, headers, logs } = self.settings;
+        let Settings { limits, timeouts, redial, tcp, headers, logs } = self.settings;
         let headers = Headers {
             codec,
             codecs: self.header_codecs,
@@ -309,7 +317,7 @@ impl PeerBuilder {
             #[cfg(feature = "tls")]
             tls: TlsCell::new(self.tls)?,
         };
-        Ok(Peer::new(Arc::new(self.router), Arc::new(settings), transport))
+        Ok(Peer::new(Arc::new(self.router), Arc::new(settings), transport, redial))
     }
 
     fn header_codec_id(&self) -> Result<u8> {

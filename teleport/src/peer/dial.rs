@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use super::Peer;
 use crate::error::{Error, Kind, Result};
 use crate::plugin::Side;
-use crate::session::Session;
-use crate::socket::{self, Endpoint};
+use crate::session::{Redial, Session};
+use crate::settings::Settings;
+use crate::socket::{self, Connection, Endpoint, Transport};
 
 /// A dial that is about to be made: set options, then `.await` it for the [`Session`].
 ///
@@ -32,11 +33,13 @@ pub struct Dial<'a> {
     id: Option<Arc<str>>,
     timeout: Option<Duration>,
     server_name: Option<String>,
+    redial: Option<Redial>,
 }
 
 impl<'a> Dial<'a> {
     pub(super) fn new(peer: &'a Peer, address: String) -> Self {
-        Dial { peer, address, id: None, timeout: None, server_name: None }
+        let redial = peer.inner.redial.always.then(|| peer.inner.redial.clone());
+        Dial { peer, address, id: None, timeout: None, server_name: None, redial }
     }
 
     /// The id of the session in this peer; the default is made of the address and a number.
@@ -59,18 +62,54 @@ impl<'a> Dial<'a> {
         self
     }
 
+    /// Keeps the session when its connection is lost, and dials again, as `redial` says. The default is the peer's: that of
+    /// the settings where [`Redial::always`] is set there, else not at all. The first dial fails as ever.
+    pub fn redial(mut self, redial: Redial) -> Self {
+        self.redial = Some(redial);
+        self
+    }
+
+    /// Ends the session with its connection, whatever the peer's settings say.
+    pub fn no_redial(mut self) -> Self {
+        self.redial = None;
+        self
+    }
+
     async fn run(self) -> Result<Session> {
         let inner = &self.peer.inner;
         inner.check_open()?;
-        let endpoint: Endpoint = self.address.parse()?;
-        let after = self.timeout.unwrap_or(inner.settings.timeouts.dial);
+        if let Some(redial) = &self.redial {
+            Settings::default().with_redial(redial.clone()).validate()?;
+        }
+        let way = Way {
+            endpoint: self.address.parse()?,
+            transport: inner.transport.clone(),
+            server_name: self.server_name,
+            within: self.timeout.unwrap_or(inner.settings.timeouts.dial),
+        };
+        let (connection, left) = way.connect().await?;
+        let redial = self.redial.map(|redial| (redial, way));
+        inner.begin(connection, self.id, Side::Dialed, redial)?.welcome(left).await
+    }
+}
+
+/// The way to a listening peer, which may be gone more than once.
+pub(super) struct Way {
+    pub(super) endpoint: Endpoint,
+    transport: Arc<Transport>,
+    server_name: Option<String>,
+    within: Duration,
+}
+
+impl Way {
+    /// Opens a connection; also how much is left of the time for it.
+    pub(super) async fn connect(&self) -> Result<(Connection, Duration)> {
         let started = Instant::now();
-        let connecting = socket::connect(&endpoint, &inner.transport, self.server_name.as_deref());
-        let connection = tokio::time::timeout(after, connecting)
+        let connecting = socket::connect(&self.endpoint, &self.transport, self.server_name.as_deref());
+        let connection = tokio::time::timeout(self.within, connecting)
             .await
-            .map_err(|_| Error::new(Kind::Timeout(after)).with_peer(&endpoint))??;
-        let begun = inner.begin(connection, self.id, Side::Dialed)?;
-        begun.welcome(after.saturating_sub(started.elapsed())).await
+            .map_err(|_| Error::new(Kind::Timeout(self.within)).with_peer(&self.endpoint))??;
+        Ok((connection, self.within.saturating_sub(started.elapsed())))
     }
 }
 

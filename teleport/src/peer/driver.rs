@@ -40,6 +40,8 @@ pub(super) struct Driver {
     said_farewell: bool,
     /// The connection took no more when it was last written to.
     blocked: bool,
+    /// What follows from the end is done.
+    ended: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +85,7 @@ impl Driver {
             yielded: false,
             said_farewell: false,
             blocked: false,
+            ended: false,
         }
     }
 
@@ -92,6 +95,9 @@ impl Driver {
             let mut machine = self.shared.machine();
             if let Some(closed) = machine.closed().filter(|_| machine.is_closed()) {
                 return Poll::Ready(closed.clone());
+            }
+            if let Some(closed) = machine.take_broken() {
+                return Poll::Ready(closed);
             }
             machine.register_driver(cx.waker());
         }
@@ -142,7 +148,7 @@ impl Driver {
         if machine.is_past_drain(now()) {
             let closed = machine.closed().cloned();
             drop(machine);
-            self.shared.cancel.cancel();
+            self.shared.handlers().cancel();
             return Poll::Ready(closed);
         }
         if !machine.is_drained() || !self.output.is_empty() {
@@ -189,7 +195,7 @@ impl Driver {
             Err(error) => {
                 if let ReadError::Wire(error) = &error {
                     // Whoever dials a wrong address has no other way to learn of it than from this side's log.
-                    let peer = &self.shared.remote;
+                    let peer = self.shared.remote();
                     tracing::warn!(target: "teleport", %peer, %error, "the other side sent what is no packet");
                 }
                 Poll::Ready(Err(read_failed(error)))
@@ -273,8 +279,13 @@ impl Driver {
         Poll::Ready(())
     }
 
-    /// Ends the session. It leaves its peer first, so that whoever is told of the end finds it gone.
+    /// Ends the connection, and the session with it, unless that redials. A session leaves its peer first, so that whoever is
+    /// told of the end finds it gone.
     fn end(&mut self, closed: Closed) {
+        self.ended = true;
+        if self.shared.lose(&closed) {
+            return;
+        }
         if let Some(session) = Session::upgrade(&self.handle) {
             session.leave();
         }
@@ -307,19 +318,24 @@ impl Driver {
 }
 
 impl Future for Driver {
-    type Output = ();
+    /// Whether the other side has said anything.
+    type Output = bool;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
         let this = self.get_mut();
         let closed = ready!(this.poll_run(cx));
         this.end(closed);
-        Poll::Ready(())
+        Poll::Ready(this.dispatch.has_heard())
     }
 }
 
 impl Drop for Driver {
     /// Also where the runtime drops the task: no call may wait for ever.
     fn drop(&mut self) {
+        if self.ended {
+            return self.shared.forget_connection();
+        }
+        self.shared.machine().stop_redialing();
         let reason = "the runtime that drove it was shut down";
         self.end(Closed { initiator: Initiator::User, reason: reason.into() });
         self.shared.forget_connection();

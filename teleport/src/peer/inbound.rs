@@ -17,7 +17,7 @@ use crate::buffer;
 use crate::context::{CallState, Context, refuse};
 use crate::logs::CallLog;
 use crate::router::{self, Inbound, Router, Started, not_found};
-use crate::session::{Ended, FAREWELL, Handle, NOT_TAKEN, Notice, Session, Shared, now};
+use crate::session::{Ended, FAREWELL, Generation, Handle, NOT_TAKEN, Notice, Session, Shared, now};
 use crate::socket::{Arrival, Flow, Output};
 use crate::status::{Code, Status};
 use crate::wire::{
@@ -46,6 +46,8 @@ const PARKED: usize = 256;
 pub(super) struct Dispatch {
     shared: Arc<Shared>,
     handle: Weak<Handle>,
+    /// Number of the connection.
+    generation: Generation,
     router: Arc<Router>,
     /// The session, while packets of one read are handled.
     session: Option<Session>,
@@ -82,12 +84,14 @@ pub(super) struct Dispatch {
 
 impl Dispatch {
     pub(super) fn new(shared: Arc<Shared>, handle: Weak<Handle>, router: Arc<Router>) -> Self {
+        let generation = shared.machine().generation();
         Dispatch {
             watch: Watch::default(),
             seen: Seen::new(&router),
             early: shared.early.is_some(),
             refused: false,
             came_early: 0,
+            generation,
             shared,
             handle,
             router,
@@ -125,7 +129,7 @@ impl Dispatch {
             return false;
         }
         let mut any = false;
-        self.session = Session::upgrade(&self.handle);
+        self.session = Session::upgrade_pinned(&self.handle, self.generation);
         while self.can_resume(out) {
             let Some((packet, since)) = self.parked.pop_front() else { break };
             self.parked_bytes -= PARKED + packet.len();
@@ -147,13 +151,13 @@ impl Dispatch {
         !self.is_congested(out)
     }
 
-    /// Whether the other side has sent a whole packet.
-    pub(super) fn has_heard(&self) -> bool {
-        self.style.is_some() || self.replied
-    }
-
     pub(super) fn stop_reading(&mut self) {
         self.reading = false;
+    }
+
+    /// Whether the other side has said anything: a whole packet.
+    pub(super) fn has_heard(&self) -> bool {
+        self.replied || self.style.is_some()
     }
 
     pub(super) fn is_reading(&self) -> bool {
@@ -162,7 +166,7 @@ impl Dispatch {
 
     /// Begins with the packets of one read.
     pub(super) fn begin(&mut self) {
-        self.session = Session::upgrade(&self.handle);
+        self.session = Session::upgrade_pinned(&self.handle, self.generation);
         self.replies = REPLIES.take();
         self.watch.begin();
     }
@@ -235,7 +239,7 @@ impl Dispatch {
         let written =
             wire::write(out.tail(), &settings.headers.codecs, codec, &header, Body::None, &settings.wire);
         if let Err(error) = written {
-            tracing::debug!(target: "teleport", peer = %self.shared.remote, %error, "a farewell could not be written");
+            tracing::debug!(target: "teleport", peer = %self.shared.remote(), %error, "a farewell could not be written");
         }
     }
 
@@ -380,8 +384,8 @@ impl Dispatch {
     }
 
     fn log_of(&self, header: &Header<'_>, packet: &Packet, since: Option<Instant>) -> CallLog {
-        let Shared { settings, remote, .. } = &*self.shared;
-        let mut log = CallLog::incoming(&settings.logs, remote, header, packet.wire_len(), since);
+        let (settings, remote) = (&self.shared.settings, self.shared.remote());
+        let mut log = CallLog::incoming(&settings.logs, &remote, header, packet.wire_len(), since);
         log.request_body(packet.body().codec(), packet.body().payload(), packet.gzip() != 0);
         log
     }
@@ -485,11 +489,11 @@ impl Dispatch {
         let text = self.over_early_bound(body).unwrap_or_else(|| {
             format!("a body of {body} bytes is over the limit of {most} (setting `limits.max_body`)")
         });
-        tracing::warn!(target: "teleport", uri = %header.uri, peer = %self.shared.remote, "{text}");
+        tracing::warn!(target: "teleport", uri = %header.uri, peer = %self.shared.remote(), "{text}");
         let logs = &self.shared.settings.logs;
         let log = logs.are_wanted().then(|| {
             let bytes = hooked::FRAME as u64 - 1 + head as u64 + body;
-            CallLog::incoming(logs, &self.shared.remote, header, bytes, None)
+            CallLog::incoming(logs, &self.shared.remote(), header, bytes, None)
         });
         self.refuse(log, (header, header_codec), Status::new(Code::TOO_LARGE, text), out);
     }
@@ -501,7 +505,7 @@ impl Dispatch {
             target: "teleport",
             kind = header.kind.number(),
             uri = %header.uri,
-            peer = %self.shared.remote,
+            peer = %self.shared.remote(),
             dropped = self.dropped,
             "a packet of unknown type was dropped"
         );

@@ -7,6 +7,7 @@ mod driver;
 mod handshakes;
 mod hub;
 mod inbound;
+mod redial;
 #[cfg(unix)]
 mod restart;
 mod shutdown;
@@ -34,14 +35,16 @@ pub use restart::{Restart, Successor};
 pub use shutdown::{Shutdown, ShutdownReport};
 pub use signals::UntilSignal;
 
+use dial::Way;
 use driver::Driver;
 use hub::Sessions;
+use redial::Run;
 use shutdown::Ongoing;
 
 use crate::error::{Error, Result};
-use crate::plugin::{Chain, Disconnected, Side, welcome};
+use crate::plugin::{Chain, Side, welcome};
 use crate::router::Router;
-use crate::session::{CallHooks, IdRegistry, Ledger, Patience, Session, Settings, Shared};
+use crate::session::{CallHooks, IdRegistry, Ledger, Link, Patience, Redial, Session, Settings, Shared};
 #[cfg(feature = "tls")]
 use crate::socket::Tls;
 use crate::socket::{self, Accepted, Address, Connection, Listener, PacketReader, Transport};
@@ -88,7 +91,9 @@ pub struct Peer {
 struct Inner {
     router: Arc<Router>,
     settings: Arc<Settings>,
-    transport: Transport,
+    transport: Arc<Transport>,
+    /// How sessions redial, where their dial does not say.
+    redial: Redial,
     hub: SessionHub,
     ledger: Arc<Ledger>,
     listeners: Mutex<Vec<Listening>>,
@@ -199,7 +204,7 @@ impl Peer {
     /// Dropped before it has ended, no session is left behind.
     pub async fn attach(&self, connection: Connection) -> Result<Session> {
         self.check_open()?;
-        let begun = self.inner.begin(connection, None, Side::Accepted)?;
+        let begun = self.inner.begin(connection, None, Side::Accepted, None)?;
         begun.welcome(self.inner.settings.timeouts.accept).await
     }
 
@@ -215,7 +220,7 @@ impl Peer {
     /// Dropped before it has ended, no session is left behind.
     pub async fn attach_dialed(&self, connection: Connection) -> Result<Session> {
         self.check_open()?;
-        let begun = self.inner.begin(connection, None, Side::Dialed)?;
+        let begun = self.inner.begin(connection, None, Side::Dialed, None)?;
         begun.welcome(self.inner.settings.timeouts.dial).await
     }
 
@@ -229,7 +234,10 @@ impl Peer {
     pub async fn connect(&self, other: &Peer) -> Result<Session> {
         let (near, far) = Connection::memory();
         other.check_open()?;
-        other.inner.begin(far, None, Side::Accepted)?.welcome_apart(other.inner.settings.timeouts.accept);
+        other
+            .inner
+            .begin(far, None, Side::Accepted, None)?
+            .welcome_apart(other.inner.settings.timeouts.accept);
         self.attach_dialed(near).await
     }
 
@@ -310,11 +318,17 @@ impl Peer {
         self.inner.transport.tls.set(tls)
     }
 
-    pub(crate) fn new(router: Arc<Router>, settings: Arc<Settings>, transport: Transport) -> Self {
+    pub(crate) fn new(
+        router: Arc<Router>,
+        settings: Arc<Settings>,
+        transport: Transport,
+        redial: Redial,
+    ) -> Self {
         let inner = Inner {
             router,
             settings,
-            transport,
+            transport: Arc::new(transport),
+            redial,
             hub: SessionHub::default(),
             ledger: Arc::default(),
             listeners: Mutex::default(),
@@ -355,7 +369,7 @@ impl Inner {
     /// Makes a session of a connection that a listener took.
     fn take(&self, connection: Connection) {
         let from = connection.remote_addr().clone();
-        match self.begin(connection, None, Side::Accepted) {
+        match self.begin(connection, None, Side::Accepted, None) {
             Ok(begun) => begun.welcome_apart(self.settings.timeouts.accept),
             Err(error) => {
                 tracing::warn!(target: "teleport", peer = %from, %error, "a connection was refused");
@@ -364,23 +378,26 @@ impl Inner {
     }
 
     /// Makes a session of a connection and starts its driver.
-    fn begin(&self, connection: Connection, id: Option<Arc<str>>, side: Side) -> Result<Begun> {
+    fn begin(
+        &self,
+        connection: Connection,
+        id: Option<Arc<str>>,
+        side: Side,
+        redial: Option<(Redial, Way)>,
+    ) -> Result<Begun> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::closed_by_user("the peer is closed"));
         }
-        let (local, remote) = (connection.local_addr().clone(), connection.remote_addr().clone());
+        let link = Link::new(&connection);
         let number = self.sessions_made.fetch_add(1, Ordering::Relaxed);
-        let id = id.unwrap_or_else(|| format!("{remote}#{number}").into());
+        let id = id.unwrap_or_else(|| format!("{}#{number}", link.remote).into());
         let (reader, writer) = (PacketReader::new(connection.reader), connection.writer);
         let chain = self.router.chain();
         let hooks = chain.sees_calls().then(|| chain.clone() as Arc<dyn CallHooks>);
-        let shared = Shared::new(writer.clone(), self.settings.clone(), self.ledger.clone(), local, remote);
+        let (redial, way) = redial.unzip();
+        let shared = Shared::new(writer.clone(), self.settings.clone(), self.ledger.clone(), link, redial);
         let mut shared = shared.with_plugins(hooks, chain.sees_begin(side));
         shared.patience = Patience::new(matches!(side, Side::Accepted));
-        #[cfg(feature = "tls")]
-        {
-            shared.tls = connection.tls;
-        }
         if let Some(early) = &shared.early {
             early.bound(chain.max_early_body(side, 0));
         }
@@ -399,40 +416,14 @@ impl Inner {
             chain.opened(side, &session);
         }
         let driver = Driver::new(shared.clone(), session.downgrade(), (reader, writer), self.router.clone());
-        tracing::debug!(target: "teleport", peer = %shared.remote, id = %session.id(), "session opened");
-        let run = run(driver, shared, chain.clone());
+        tracing::debug!(target: "teleport", peer = %shared.remote(), id = %session.id(), "session opened");
+        let run = Run { shared, handle: session.downgrade(), router: self.router.clone() };
         tokio::spawn(async move {
-            run.await;
+            run.run(driver, way).await;
             drop(entry);
         });
         Ok(Begun { session, side, chain: chain.clone(), sessions })
     }
-}
-
-/// Runs a session to its end, and what has to follow that.
-async fn run(driver: Driver, shared: Arc<Shared>, chain: Arc<Chain>) {
-    driver.await;
-    let closed = shared.machine().closed().cloned();
-    if let Some(closed) = closed {
-        tracing::debug!(target: "teleport", peer = %shared.remote, reason = %closed.reason, "session closed");
-        if chain.sees_ends() {
-            let passed = match &shared.early {
-                None => usize::MAX,
-                Some(early) => early.passed().await,
-            };
-            let over = Disconnected { shared: &shared, closed: &closed };
-            if tokio::time::timeout(shared.settings.timeouts.close, chain.end(passed, &over)).await.is_err() {
-                tracing::warn!(
-                    target: "teleport",
-                    peer = %shared.remote,
-                    "hooks after a disconnect took longer than a close may (setting `timeouts.close`)"
-                );
-            }
-        }
-    }
-    // Handlers outlive a lost connection for as long as they would a close, and no longer: a peer that comes
-    // back again and again must not pile them up.
-    shared.settle().await;
 }
 
 /// The task that leads a session through its hooks. Dropped before it has ended, the session is not let in.
@@ -466,7 +457,7 @@ impl Begun {
 
     /// As [`welcome`](Self::welcome), while nobody waits for it.
     fn welcome_apart(self, limit: Duration) {
-        let from = self.session.remote_addr().clone();
+        let from = self.session.remote_addr();
         let Some(mut hooks) = self.start(limit) else { return };
         tokio::spawn(async move {
             if let Ok(Err(error)) = (&mut hooks.0).await {

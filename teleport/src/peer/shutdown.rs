@@ -197,7 +197,7 @@ async fn shut_down(peer: Arc<Inner>, deadline: watch::Receiver<Instant>) -> Shut
     let (mut sessions, mut in_flight) = (0, 0);
     for shared in &live {
         shared.stop_taking();
-        if shared.is_early() {
+        if !shared.is_let_in() {
             // Nobody was let in, so nothing is in flight that would have to end.
             shared.settle_early(Err(Status::unavailable("the peer is shutting down")));
             shared.drain(closed_here());

@@ -79,7 +79,10 @@ fn look(sessions: &Sessions, may_end: bool) -> Option<Duration> {
     sessions.for_each(|session| {
         any = true;
         let shared = session.shared();
-        let is_busy = || shared.machine().in_flight() != (0, 0);
+        let is_busy = || {
+            let machine = shared.machine();
+            machine.is_down() || machine.in_flight() != (0, 0)
+        };
         let (impatience, next) = shared.patience.look(now, &shared.settings.timeouts, is_busy);
         soonest = soonest.into_iter().chain(next).min();
         over.extend(impatience.filter(|_| may_end).map(|impatience| (session.clone(), impatience)));
@@ -107,7 +110,9 @@ fn end(session: &Session, impatience: Impatience) {
     let peer = session.remote_addr();
     if matches!(impatience, Impatience::Write(_)) {
         tracing::warn!(target: "teleport", %peer, reason = %closed.reason, "a session is cut off");
-        session.cut_off(closed);
+        if !session.shared().break_off(&closed) {
+            session.cut_off(closed);
+        }
     } else if session.is_open() {
         tracing::debug!(target: "teleport", %peer, reason = %closed.reason, "a session is closed");
         session.shared().drain(closed);

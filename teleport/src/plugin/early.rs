@@ -138,7 +138,7 @@ fn send(cx: Context, answer: Answer) {
     let session = cx.session().clone();
     let mut out = Output::default();
     OutgoingReply::new(cx, answer).write(&mut out, |_| {});
-    session.shared().with(|machine| machine.append(&mut out));
+    session.shared().append(session.generation(), &mut out);
 }
 
 impl Deref for EarlyCall {
@@ -157,7 +157,9 @@ impl Drop for EarlyCall {
         }
         // The hook may be about to refuse the session: its status is the better answer.
         let session = cx.session().clone();
+        let is_gone = session.shared().machine().is_gone(session.generation());
         match session.shared().early.as_ref() {
+            _ if is_gone => {}
             Some(early) if early.outcome().is_none() => {
                 early.leave(cx.original_header().into_owned(), cx.header_codec());
             }
@@ -197,7 +199,7 @@ pub(crate) async fn welcome(
     let over = || {
         let closed = shared.machine().closed().cloned();
         let error = closed.map_or_else(|| Error::closed_by_user("the session is over"), Error::closed);
-        error.with_peer(session.remote_addr())
+        error.with_peer(&session.remote_addr())
     };
     let hooks = tokio::time::timeout(limit, chain.begin(side, &mut early, passed));
     let refusal = match shared.over.run_until_cancelled(hooks).await {
@@ -205,7 +207,7 @@ pub(crate) async fn welcome(
             chain.opened(side, &session);
             enter(&session);
             shared.settle_early(Ok(()));
-            return if shared.is_early() { Err(over()) } else { Ok(()) };
+            return if shared.is_let_in() { Ok(()) } else { Err(over()) };
         }
         Some(Ok(Err(refusal))) => refusal,
         Some(Err(_)) => {
@@ -217,7 +219,7 @@ pub(crate) async fn welcome(
     };
     unsettled.refused = Some(refusal.clone());
     drop(unsettled);
-    Err(Error::from(refusal).with_peer(session.remote_addr()))
+    Err(Error::from(refusal).with_peer(&session.remote_addr()))
 }
 
 /// A session whose hooks are not through. Dropped, it is not let in.
@@ -233,11 +235,19 @@ impl Drop for Unsettled<'_> {
             Some(Refusal { plugin, status }) => {
                 let reason = format!("the plugin {plugin} refused the session: {status}");
                 shared.settle_early(Err(status));
-                self.session.start_close_with(reason.into());
+                if shared.is_early() {
+                    self.session.start_close_with(reason.into());
+                } else {
+                    shared.give_up_connection(reason);
+                }
             }
-            None if shared.is_early() => {
+            None if !shared.is_let_in() => {
                 shared.settle_early(Err(Status::unavailable("the session is closing")));
-                self.session.abort();
+                if shared.is_early() {
+                    self.session.abort();
+                } else {
+                    shared.give_up_connection("the hooks of its plugins were stopped");
+                }
             }
             None => {}
         }

@@ -192,7 +192,7 @@ impl<'a> Arriving<'a> {
     }
 }
 
-/// A session that has ended.
+/// A session that has ended, or the connection of one that redials.
 pub struct Disconnected<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) closed: &'a Closed,
@@ -207,14 +207,14 @@ impl<'a> Disconnected<'a> {
 
     /// Address of this end.
     #[must_use]
-    pub fn local_addr(&self) -> &'a Address {
-        &self.shared.local
+    pub fn local_addr(&self) -> Address {
+        self.shared.local()
     }
 
     /// Address of the other end.
     #[must_use]
-    pub fn remote_addr(&self) -> &'a Address {
-        &self.shared.remote
+    pub fn remote_addr(&self) -> Address {
+        self.shared.remote()
     }
 
     /// Values of the session.
@@ -229,6 +229,12 @@ impl<'a> Disconnected<'a> {
         &self.closed.reason
     }
 
+    /// Whether the session dials for another connection; see [`Redial`](crate::Redial).
+    #[must_use]
+    pub fn redials(&self) -> bool {
+        self.shared.machine().redials()
+    }
+
     /// Who ended it.
     #[must_use]
     pub fn initiator(&self) -> Initiator {
@@ -240,7 +246,7 @@ impl fmt::Debug for Disconnected<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Disconnected")
             .field("id", &self.id())
-            .field("remote", self.remote_addr())
+            .field("remote", &self.remote_addr())
             .field("reason", &self.reason())
             .finish_non_exhaustive()
     }

@@ -281,7 +281,8 @@ pub trait Plugin: Send + Sync + 'static {
         None
     }
 
-    /// This side has dialed a session. May wait, within [`Timeouts::dial`](crate::Timeouts::dial).
+    /// This side has dialed a session. May wait, within [`Timeouts::dial`](crate::Timeouts::dial). Runs for each connection of
+    /// a session that [redials](crate::Redial), before the calls that wait for it; a refusal is a failed attempt then.
     fn after_dial(&self, early: &mut Early<'_>) -> impl Future<Output = Verdict> + Send {
         let _ = early;
         Skipped::verdict()
@@ -382,7 +383,8 @@ pub trait Plugin: Send + Sync + 'static {
 
     /// A session has ended, by whatever cause. Runs once for each session that this plugin has let pass; where another
     /// plugin refused the session, for those that had let it pass before. May wait, within
-    /// [`Timeouts::close`](crate::Timeouts::close).
+    /// [`Timeouts::close`](crate::Timeouts::close). Of a session that redials it is told at the
+    /// loss of each connection; [`Disconnected::redials`] says whether another is dialed.
     fn after_disconnect(&self, session: &Disconnected<'_>) -> impl Future<Output = ()> + Send {
         let _ = session;
         Skipped::nothing()

@@ -80,7 +80,7 @@ impl Upstream {
         let dialed = address.clone();
         let open: Open = Box::new(move |peer, _| {
             let address = dialed.clone();
-            Box::pin(async move { peer.dial(address).await })
+            Box::pin(async move { peer.dial(address).no_redial().await })
         });
         Self::new(Kind::PerClient { builder: Box::new(builder), address: Some(address), open })
     }
@@ -227,7 +227,7 @@ impl Target {
             TargetKind::Session(session) => session.clone(),
             TargetKind::Choose(choose) => choose(cx).await?,
             TargetKind::Shared { peer, address, opened } => {
-                opened.get(true, async { peer.dial(address).await }).await?
+                opened.get(true, async { peer.dial(address).no_redial().await }).await?
             }
             TargetKind::PerClient(own) => own.session(cx.session()).await?,
         };

@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::Backoff;
 use super::erased::AnyRegistry;
 use super::{Instance, Registry};
 use crate::error::{Error, Result};
 use crate::peer::Peer;
+use crate::session::Backoff;
 use crate::socket::Address;
 
 /// How long an instance stays known after its last renewal. Long enough for a renewal to be late twice, short enough for
@@ -328,7 +328,7 @@ impl Lease {
 
     async fn renew(&self) {
         let pause = self.ttl / 3;
-        let backoff = Backoff { first: FIRST_PAUSE.min(pause), most: pause };
+        let backoff = Backoff::new(FIRST_PAUSE.min(pause), pause);
         let mut failed = 0;
         loop {
             tokio::time::sleep(if failed == 0 { pause } else { backoff.pause(failed) }).await;

@@ -61,7 +61,6 @@
 //!   as soon as it is back.
 
 mod announce;
-mod backoff;
 mod balancer;
 mod erased;
 #[cfg(feature = "etcd")]

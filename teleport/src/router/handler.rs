@@ -226,7 +226,7 @@ fn spawn(session: Session, call: Call) {
     }
     let serving = Serving::start(session, fallback, bytes);
     tokio::spawn(async move {
-        let cancel = serving.session().shared().cancel.clone();
+        let cancel = serving.session().shared().handlers();
         let mut answer = None;
         let reply_codec = ReplyCodec { pull: codec, wishes: &wishes };
         let poll = std::future::poll_fn(|task| {
@@ -248,7 +248,7 @@ fn spawn(session: Session, call: Call) {
                 }
             }
             Some(Ok(())) => {}
-            None => shared.ledger.cut_off(Direction::Inbound, &header.uri, &shared.remote),
+            None => shared.ledger.cut_off(Direction::Inbound, &header.uri, &shared.remote()),
         }
         // Where there is no answer, `serving` gives its fallback when it is dropped.
         if let Some(mut answer) = answer {

@@ -200,7 +200,7 @@ fn spawn<F>(
     }
     let serving = Serving::start(session, fallback, bytes);
     tokio::spawn(async move {
-        let cancel = serving.session().shared().cancel.clone();
+        let cancel = serving.session().shared().handlers();
         // `serving` answers with its fallback when it is dropped.
         let Some(done) = cancel.run_until_cancelled(hooks).await else { return };
         let mut out = Output::default();

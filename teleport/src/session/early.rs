@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -23,7 +23,10 @@ const HELD: usize = 256;
 pub(crate) struct Early {
     line: Mutex<Line>,
     arrived: Notify,
-    settled: CancellationToken,
+    /// Of the connection that there is.
+    settled: Mutex<CancellationToken>,
+    /// The session was open once.
+    was_open: AtomicBool,
     /// Plugins that have let the session pass so far.
     passed: AtomicUsize,
     /// Bytes of a body, where a plugin bounds them further than the limits do; else the largest number.
@@ -47,7 +50,8 @@ impl Default for Early {
         Early {
             line: Mutex::default(),
             arrived: Notify::new(),
-            settled: CancellationToken::new(),
+            settled: Mutex::default(),
+            was_open: AtomicBool::new(false),
             passed: AtomicUsize::new(0),
             max_body: AtomicU32::new(u32::MAX),
             bounded_by: Mutex::default(),
@@ -63,6 +67,18 @@ impl Early {
 
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.line.lock().outcome, Some(Ok(())))
+    }
+
+    /// Whether the session was open, over whatever connection.
+    pub(crate) fn was_open(&self) -> bool {
+        self.was_open.load(Ordering::Acquire)
+    }
+
+    /// Begins anew, with another connection.
+    pub(crate) fn begin_again(&self) {
+        *self.line.lock() = Line::default();
+        *self.settled.lock() = CancellationToken::new();
+        self.passed.store(0, Ordering::Relaxed);
     }
 
     /// Puts a packet at the end of the line.
@@ -99,8 +115,9 @@ impl Early {
 
     /// Settles whether the session is open; the first time counts.
     pub(crate) fn settle(&self, outcome: std::result::Result<(), Status>) {
-        self.line.lock().outcome.get_or_insert(outcome);
-        self.settled.cancel();
+        let is_open = self.line.lock().outcome.get_or_insert(outcome).is_ok();
+        self.was_open.fetch_or(is_open, Ordering::AcqRel);
+        self.settled.lock().cancel();
     }
 
     /// Notes that one more plugin has let the session pass.
@@ -131,7 +148,8 @@ impl Early {
 
     /// How many plugins let the session pass, once that is settled.
     pub(crate) async fn passed(&self) -> usize {
-        self.settled.cancelled().await;
+        let settled = self.settled.lock().clone();
+        settled.cancelled().await;
         self.passed.load(Ordering::Relaxed)
     }
 }
@@ -165,7 +183,7 @@ impl Shared {
                 return Ok(packet);
             }
             // What the other side sent before it ended stands in the line by then.
-            if !self.machine().is_open() {
+            if !self.machine().is_linked() {
                 return Err(closed());
             }
             early.arrived.notified().await;

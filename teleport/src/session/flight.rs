@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use super::handle::Session;
 use super::hooks::{self, CallHooks, HookedCall, Leaving, OutgoingCall, poll_once};
 use super::ledger::Direction;
-use super::machine::{Machine, Outgoing, Refused};
+use super::machine::{LARGE_BODY, Machine, Outgoing, Refused};
 use super::pending::Ended;
-use super::shared::now;
+use super::shared::{Shared, now};
 use super::wait::{Need, Waiting};
 use crate::buffer;
 use crate::codec::gzip;
@@ -27,6 +27,8 @@ pub(crate) struct Request<'a> {
     pub(crate) uri: Cow<'a, str>,
     pub(crate) gzip: i32,
     pub(crate) timeout: Timeout,
+    /// It may be sent again where it may have run already.
+    pub(crate) idempotent: bool,
 }
 
 /// How long a call waits for its reply.
@@ -41,8 +43,7 @@ pub(crate) enum Timeout {
 impl Request<'_> {
     /// The same, without borrowing anything.
     pub(crate) fn to_owned(&self) -> Request<'static> {
-        let Request { uri, gzip, timeout } = self;
-        Request { uri: uri.to_string().into(), gzip: *gzip, timeout: *timeout }
+        Request { uri: self.uri.to_string().into(), ..*self }
     }
 
     /// Appends `name=value` to the query, escaped.
@@ -97,6 +98,9 @@ type Deadline = Option<(Instant, Duration)>;
 /// Encodes the body of a call; called once, on its first poll.
 pub(crate) type Encode<'e> = &'e mut dyn FnMut() -> Result<EncodedBody>;
 
+/// A pull that stands in the output: its id, and what it takes to send it again, where that may come.
+type Departed = (u64, Option<(Outbound, Deadline)>);
+
 /// Puts a call into the machine's output; its id, and how many bytes it has there.
 type Start<'s> =
     &'s mut dyn FnMut(&mut Machine, Outgoing<'_>, Deadline, &Waker) -> Result<(u64, usize), Refused>;
@@ -115,7 +119,7 @@ impl<'a> Departure<'a> {
         encode: Encode<'_>,
         (need, followed): (Need, &mut Followed),
         start: Start<'_>,
-    ) -> Poll<Result<u64>> {
+    ) -> Poll<Result<Departed>> {
         let (shared, kind) = (session.shared(), need.kind());
         loop {
             match self {
@@ -154,12 +158,8 @@ impl<'a> Departure<'a> {
                 }
                 Departure::Waiting { body, deadline, room } => {
                     if !ready!(room.as_mut().poll(cx)) {
-                        let limits = &shared.settings.limits;
-                        return Poll::Ready(Err(Error::new(Kind::NoRoom {
-                            after: deadline.map_or(Duration::ZERO, |(_, after)| after),
-                            pulls: limits.max_pulls_out,
-                            bytes: limits.max_queued,
-                        })));
+                        let after = deadline.map_or(Duration::ZERO, |(_, after)| after);
+                        return Poll::Ready(Err(no_room(shared, after)));
                     }
                     *self = Departure::Encoded { body: body.take(), deadline: *deadline };
                 }
@@ -169,6 +169,10 @@ impl<'a> Departure<'a> {
                         (uri, gzip) = (hooked.uri.as_deref().unwrap_or(uri), hooked.gzip);
                     }
                     let codec = body.as_ref().map_or(0, |(codec, ..)| *codec);
+                    let keeps = kind.is_pull() && shared.keeps(request.idempotent);
+                    // A large body goes to the output as it is.
+                    let large = body.as_ref().filter(|(_, payload, from)| payload.len() - from >= LARGE_BODY);
+                    let copy = large.filter(|_| keeps).cloned();
                     let outgoing = Outgoing {
                         uri,
                         gzip,
@@ -186,10 +190,14 @@ impl<'a> Departure<'a> {
                             if let (Some(hooked), Some(hooks)) = (&followed.hooked, &shared.hooks) {
                                 hooked.written(&**hooks, session, kind, &request.uri, (codec, bytes));
                             }
-                            if let Some((_, payload, _)) = body.take() {
+                            let body = body.take();
+                            if keeps {
+                                return Poll::Ready(Ok((id, Some((copy.or(body), *deadline)))));
+                            }
+                            if let Some((_, payload, _)) = body {
                                 buffer::give(payload);
                             }
-                            return Poll::Ready(Ok(id));
+                            return Poll::Ready(Ok((id, None)));
                         }
                         Err(Refused::Full) => {
                             let room = shared.wait_for_room(need, deadline.map(|(at, _)| at));
@@ -197,6 +205,16 @@ impl<'a> Departure<'a> {
                         }
                         Err(Refused::Closed(closed)) => {
                             return Poll::Ready(Err(Error::new(Kind::Closed(closed))));
+                        }
+                        Err(Refused::Down(closed)) => {
+                            return Poll::Ready(Err(Error::new(Kind::Down { closed, after: None })));
+                        }
+                        Err(Refused::Crowded(most)) => {
+                            let text = format!(
+                                "the session is down, and {most} calls wait for its next connection already (setting \
+                                 `redial.max_waiting`)"
+                            );
+                            return Poll::Ready(Err(Error::limit(text)));
                         }
                         Err(Refused::Wire(error)) => return Poll::Ready(Err(error.into())),
                     }
@@ -279,7 +297,7 @@ impl Followed {
     fn begin(&mut self, session: &Session, kind: wire::Kind, request: &Request<'_>) {
         let shared = session.shared();
         if shared.settings.logs.are_wanted() {
-            self.log = Some(CallLog::outgoing(&shared.settings.logs, &shared.remote, kind, &request.uri));
+            self.log = Some(CallLog::outgoing(&shared.settings.logs, &shared.remote(), kind, &request.uri));
         }
     }
 }
@@ -305,11 +323,17 @@ pub(crate) struct PullFlight<'a> {
     session: &'a Session,
     progress: Progress<'a>,
     followed: Followed,
+    /// It was sent before, over a connection that is lost, and may have run.
+    may_have_run: bool,
 }
 
 enum Progress<'a> {
     Departing(Departure<'a>),
-    Sent(u64),
+    Sent {
+        id: u64,
+        /// What it takes to send it again.
+        kept: Option<(Outbound, Deadline)>,
+    },
     /// Hooks of plugins look at the reply.
     Hooked(HookedFuture<'a, Packet>),
     Ended,
@@ -317,15 +341,20 @@ enum Progress<'a> {
 
 impl<'a> PullFlight<'a> {
     pub(crate) fn new(session: &'a Session) -> Self {
-        PullFlight { session, progress: Progress::Departing(Departure::New), followed: Followed::default() }
+        Self::departing(session, Departure::New)
     }
 
     /// A pull whose body is passed on as it is; what `encode` says is not asked.
     pub(crate) fn sealed(session: &'a Session, body: SealedBody) -> Self {
+        Self::departing(session, Departure::Sealed(body))
+    }
+
+    fn departing(session: &'a Session, departure: Departure<'a>) -> Self {
         PullFlight {
             session,
-            progress: Progress::Departing(Departure::Sealed(body)),
+            progress: Progress::Departing(departure),
             followed: Followed::default(),
+            may_have_run: false,
         }
     }
 
@@ -400,14 +429,27 @@ impl<'a> PullFlight<'a> {
                     Err(error) => Poll::Ready(Err(error)),
                 };
             }
-            Progress::Sent(id) => {
+            Progress::Sent { id, kept } => {
                 let (ended, room) = shared.with(|machine| {
                     (machine.take_pull(*id, cx.waker()), machine.room_for_waiting(&shared.settings))
                 });
                 let Some(ended) = ended else { return Poll::Pending };
                 shared.tell_of(room);
+                let again = match &ended {
+                    Ended::NotTaken(_) => true,
+                    Ended::Closed(_) => request.idempotent,
+                    _ => false,
+                };
+                if again && let Some((body, deadline)) = kept.take().filter(|_| shared.machine().redials()) {
+                    self.may_have_run |= matches!(ended, Ended::Closed(_));
+                    self.progress = Progress::Departing(Departure::Encoded { body, deadline });
+                    if let Some(log) = &mut self.followed.log {
+                        log.goes_again();
+                    }
+                    return self.poll_reply(cx, request, encode);
+                }
                 if matches!(ended, Ended::Closed(_)) {
-                    shared.ledger.cut_off(Direction::Outbound, &request.uri, &shared.remote);
+                    shared.ledger.cut_off(Direction::Outbound, &request.uri, &shared.remote());
                 }
                 if let (Some(log), Ended::Reply(packet)) = (&mut self.followed.log, &ended) {
                     log.replied(packet);
@@ -447,7 +489,8 @@ impl<'a> PullFlight<'a> {
         let mut mark = self.followed.log.as_ref().map(CallLog::mark);
         let start: Start<'_> = &mut |machine, outgoing, deadline, waker| {
             let before = machine.queued();
-            let id = machine.start_pull(&shared.settings, outgoing, deadline.map(|(at, _)| at), waker)?;
+            let to = (&*shared.settings, session.generation());
+            let id = machine.start_pull(to, outgoing, deadline.map(|(at, _)| at), waker)?;
             let bytes = machine.queued() - before;
             shared.write_in_place(machine);
             if let Some(mark) = mark.take() {
@@ -456,13 +499,13 @@ impl<'a> PullFlight<'a> {
             Ok((id, bytes))
         };
         match ready!(departure.poll(cx, session, request, encode, (Need::Slot, &mut self.followed), start)) {
-            Ok(id) => {
-                self.progress = Progress::Sent(id);
+            Ok((id, kept)) => {
+                self.progress = Progress::Sent { id, kept };
                 Poll::Ready(Ok(()))
             }
             Err(error) => {
                 self.progress = Progress::Ended;
-                let error = self.name(error.with_delivery(Delivery::NotSent), request);
+                let error = self.name(error.with_delivery(self.unsent()), request);
                 if let Some(log) = self.followed.log.take() {
                     log.fail(&error);
                 }
@@ -500,6 +543,11 @@ impl<'a> PullFlight<'a> {
         Poll::Ready(read.map_err(|error| self.name(error, request)))
     }
 
+    /// How far it came where it does not go out this time.
+    fn unsent(&self) -> Delivery {
+        if self.may_have_run { Delivery::Unanswered } else { Delivery::NotSent }
+    }
+
     fn outcome(&self, ended: Ended, timeout: Timeout) -> Result<Packet> {
         match ended {
             Ended::Reply(packet) => Ok(packet),
@@ -517,18 +565,18 @@ impl<'a> PullFlight<'a> {
             Ended::Closed(closed) => {
                 Err(Error::new(Kind::Closed(closed)).with_delivery(Delivery::Unanswered))
             }
-            Ended::NotTaken(closed) => Err(Error::new(Kind::Closed(closed)).with_delivery(Delivery::NotSent)),
+            Ended::NotTaken(closed) => Err(Error::new(Kind::Closed(closed)).with_delivery(self.unsent())),
         }
     }
 
     fn name(&self, error: Error, request: &Request<'_>) -> Error {
-        error.with_uri(&request.uri).with_peer(self.session.remote_addr())
+        error.with_uri(&request.uri).with_peer(&self.session.remote_addr())
     }
 }
 
 impl Drop for PullFlight<'_> {
     fn drop(&mut self) {
-        if let Progress::Sent(id) = self.progress {
+        if let Progress::Sent { id, .. } = self.progress {
             self.session.shared().with(|machine| machine.cancel_pull(id));
             self.session.shared().pass_on_room();
         }
@@ -564,10 +612,11 @@ impl<'a> PushFlight<'a> {
         request: &Request<'_>,
         encode: Encode<'_>,
     ) -> Poll<Result<()>> {
-        let settings = &self.session.shared().settings;
+        let session = self.session;
+        let settings = &*session.shared().settings;
         let start: Start<'_> = &mut |machine, outgoing, _, _| {
             let before = machine.queued();
-            let id = machine.push(settings, outgoing)?;
+            let id = machine.push((settings, session.generation()), outgoing)?;
             Ok((id, machine.queued() - before))
         };
         let Some(departure) = &mut self.departure else { panic!("a push was polled after it had ended") };
@@ -581,7 +630,7 @@ impl<'a> PushFlight<'a> {
             error
                 .with_delivery(Delivery::NotSent)
                 .with_uri(&request.uri)
-                .with_peer(self.session.remote_addr())
+                .with_peer(&self.session.remote_addr())
         });
         match (self.followed.log.take(), &pushed) {
             (None, _) => {}
@@ -603,6 +652,16 @@ fn end_log(mut log: CallLog, reply: Result<&Packet, &Error>, sealed: bool) {
         }
         Err(error) => log.fail(error),
     }
+}
+
+/// Why a call had to wait for longer than it may.
+#[cold]
+fn no_room(shared: &Shared, after: Duration) -> Error {
+    let limits = &shared.settings.limits;
+    Error::new(match shared.machine().awaits_connection() {
+        Some(closed) => Kind::Down { closed: closed.clone(), after: Some(after) },
+        None => Kind::NoRoom { after, pulls: limits.max_pulls_out, bytes: limits.max_queued },
+    })
 }
 
 /// What is no path names no handler, and some of it means something between peers.

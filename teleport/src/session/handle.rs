@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::machine::closed_here;
+use super::machine::{Generation, closed_here};
 use super::shared::{Shared, now};
 use crate::error::{Closed, Initiator, Result};
 use crate::extensions::Extensions;
@@ -20,7 +20,8 @@ use crate::socket::TlsInfo;
 /// once has run before the next begins. Those that wait run side by side.
 ///
 /// Cheap to clone: all clones are the same session. It ends when either side closes it, when the connection is
-/// lost, or when the peer that made it and all handles to it are dropped.
+/// lost, or when the peer that made it and all handles to it are dropped. One that [redials](crate::Redial) outlives its
+/// connection.
 ///
 /// # Examples
 ///
@@ -38,7 +39,11 @@ use crate::socket::TlsInfo;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Session(Arc<Handle>);
+pub struct Session {
+    handle: Arc<Handle>,
+    /// The connection that it was made for, in a handler or a hook; 0 for others. It makes no other session of it.
+    generation: Generation,
+}
 
 /// What all handles of a session share; its drop is the end of the last handle.
 pub(crate) struct Handle {
@@ -75,34 +80,34 @@ impl Session {
         let new = id.into();
         // Held over the renaming, so that two changes of one session can't cross.
         let mut current = self.shared().id.write();
-        if let Some(registry) = self.0.registry.upgrade() {
+        if let Some(registry) = self.handle.registry.upgrade() {
             registry.rename(self, &current, &new)?;
         }
         *current = new;
         Ok(())
     }
 
-    /// Address of this end.
+    /// Address of this end of the connection; while the session is down, of the one that it had.
     #[must_use]
-    pub fn local_addr(&self) -> &Address {
-        &self.shared().local
+    pub fn local_addr(&self) -> Address {
+        self.shared().local()
     }
 
-    /// Address of the other end.
+    /// Address of the other end of the connection; while the session is down, of the one that it had.
     #[must_use]
-    pub fn remote_addr(&self) -> &Address {
-        &self.shared().remote
+    pub fn remote_addr(&self) -> Address {
+        self.shared().remote()
     }
 
     /// What is known of the connection where it runs over TLS, the other side's certificates among it. `None` over other
     /// connections, streams of the user's own included. Needs the feature `tls`.
     #[cfg(feature = "tls")]
     #[must_use]
-    pub fn tls(&self) -> Option<&TlsInfo> {
-        self.shared().tls.as_deref()
+    pub fn tls(&self) -> Option<Arc<TlsInfo>> {
+        self.shared().tls()
     }
 
-    /// Whether the session takes new calls.
+    /// Whether the session has a connection and takes new calls; [`state`](Self::state) tells more.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.shared().machine().is_open()
@@ -161,7 +166,7 @@ impl Session {
     }
 
     fn look_again(&self) {
-        if let Some(registry) = self.0.registry.upgrade() {
+        if let Some(registry) = self.handle.registry.upgrade() {
             registry.look_again();
         }
     }
@@ -170,7 +175,8 @@ impl Session {
     ///
     /// Returns when the session is closed: at the latest after the close timeout
     /// ([`Timeouts::close`](crate::Timeouts::close), 5 s by default), when what still runs is cut off. A handler that
-    /// awaits the close of its own session waits for itself, and is cut off: spawn the close there.
+    /// awaits the close of its own session waits for itself, and is cut off: spawn the close there. A session that is down
+    /// is closed at once; calls that wait for its next connection end with an error.
     ///
     /// # Cancel safety
     ///
@@ -208,13 +214,19 @@ impl Session {
 
     /// Ends the session as one whose connection is lost, with a reason that the errors of this side's calls tell: for
     /// whoever finds that the other side is gone. These errors say that the library began it
-    /// ([`Initiator::Library`](crate::Initiator::Library)); handlers that run may end within the close timeout.
+    /// ([`Initiator::Library`](crate::Initiator::Library)); handlers that run may end within the close timeout. A
+    /// session that [redials](crate::Redial) dials again.
     pub fn give_up(&self, reason: impl Into<Cow<'static, str>>) {
+        let closed = Closed { initiator: Initiator::Library, reason: reason.into() };
+        if self.shared().break_off(&closed) {
+            return;
+        }
         self.leave();
-        self.shared().close(Closed { initiator: Initiator::Library, reason: reason.into() });
+        self.shared().close(closed);
     }
 
-    /// Waits until the session is closed, by either side or by the loss of the connection.
+    /// Waits until the session is closed, by either side or by the loss of the connection; where it redials, by this side
+    /// or because all attempts are used up.
     ///
     /// # Cancel safety
     ///
@@ -231,13 +243,13 @@ impl Session {
 
     /// Takes the session out of its peer's hub.
     pub(crate) fn leave(&self) {
-        if let Some(registry) = self.0.registry.upgrade() {
+        if let Some(registry) = self.handle.registry.upgrade() {
             registry.remove(self);
         }
     }
 
     pub(crate) fn start_close(&self) {
-        self.shared().drain(closed_here());
+        self.start_close_with(closed_here().reason);
     }
 
     pub(crate) fn start_close_with(&self, reason: Cow<'static, str>) {
@@ -266,27 +278,42 @@ impl Session {
 
     pub(crate) fn new(shared: Arc<Shared>, id: Arc<str>, registry: Weak<dyn IdRegistry>) -> Self {
         *shared.id.write() = id;
-        Session(Arc::new(Handle { shared, registry }))
+        Session { handle: Arc::new(Handle { shared, registry }), generation: 0 }
+    }
+
+    /// The same session, for what belongs to the connection of this number.
+    pub(crate) fn pinned(&self, generation: Generation) -> Self {
+        Session { handle: self.handle.clone(), generation }
+    }
+
+    /// Number of the connection that it was made for; 0 for none.
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.0.shared
+        &self.handle.shared
     }
 
     /// A handle that does not keep the session.
     pub(crate) fn downgrade(&self) -> Weak<Handle> {
-        Arc::downgrade(&self.0)
+        Arc::downgrade(&self.handle)
     }
 
     pub(crate) fn upgrade(handle: &Weak<Handle>) -> Option<Self> {
-        handle.upgrade().map(Session)
+        Self::upgrade_pinned(handle, 0)
+    }
+
+    /// As [`upgrade`](Self::upgrade), for what belongs to the connection of this number.
+    pub(crate) fn upgrade_pinned(handle: &Weak<Handle>, generation: Generation) -> Option<Self> {
+        handle.upgrade().map(|handle| Session { handle, generation })
     }
 }
 
 /// Handles are equal where they are of the same session.
 impl PartialEq for Session {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.handle, &other.handle)
     }
 }
 
@@ -294,7 +321,7 @@ impl Eq for Session {}
 
 impl Hash for Session {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.0).hash(state);
+        Arc::as_ptr(&self.handle).hash(state);
     }
 }
 
@@ -368,8 +395,8 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("id", &self.id())
-            .field("local", self.local_addr())
-            .field("remote", self.remote_addr())
+            .field("local", &self.local_addr())
+            .field("remote", &self.remote_addr())
             .finish_non_exhaustive()
     }
 }

@@ -8,6 +8,21 @@
 //!     └───────────── connection lost, broken packet, abort() ─────────────────┘
 //! ```
 //!
+//! A session that redials is not closed where it was not this side that ended it:
+//!
+//! ```text
+//!     connection lost, broken packet,        dialed       no hooks after dial, or they
+//!     drained after the other side ended                  have let it pass
+//!   Open, Draining ────────► Down ────────────────► Greeting ──────────────────► Open
+//!                            │ ▲ │                   │    │
+//!                            │ └─┼─ refused or lost ─┘    └─► Draining: close(), last handle dropped
+//!                            │   │
+//!                            └───┴─► Closed: attempts used up, close(), abort(), last handle dropped
+//! ```
+//!
+//! Each connection has a number, its generation: what belongs to an earlier one, such as the reply of a handler that was
+//! started then, never gets into the output of a later one.
+//!
 //! Where the other side says that it takes no more pulls, this one drains too, held back from closing: handlers of the
 //! other side that still run may call back. Its farewell, the end of its direction or a close here lets go.
 //!
@@ -21,6 +36,7 @@ use bytes::Bytes;
 
 use super::pending::{Ended, Pending};
 use super::settings::Settings;
+use super::state::SessionState;
 use super::wait::{Need, Room};
 use crate::buffer;
 use crate::error::{Closed, Initiator};
@@ -38,6 +54,14 @@ pub(crate) struct Machine {
     state: State,
     pending: Pending,
     next_push: u64,
+    /// The first id that the driver has not got: no byte of a pull from there on has left.
+    first_unsent: u64,
+    /// How the session redials; `None` where it does not, or does no more.
+    redial: Option<Policy>,
+    /// Number of the connection.
+    generation: Generation,
+    /// Why the driver is to give the connection up.
+    broken: Option<Closed>,
     /// What this side understands is told to the other.
     announced: bool,
     /// What the other side has said that it understands.
@@ -70,8 +94,26 @@ pub(crate) struct Machine {
 #[derive(Debug)]
 enum State {
     Open,
-    Draining { closed: Closed, until: Instant, held: bool },
+    Draining {
+        closed: Closed,
+        until: Instant,
+        held: bool,
+    },
+    /// There is no connection, because of this; another is being dialed.
+    Down(Closed),
+    /// There is one again, and hooks look at it: none but their calls go over it.
+    Greeting(Closed),
     Closed(Closed),
+}
+
+/// Number of a session's connection, from 1.
+pub(crate) type Generation = u32;
+
+/// What becomes of calls while a session is down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    pub(crate) waits: bool,
+    pub(crate) max_waiting: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,8 +148,12 @@ pub(crate) struct Outgoing<'a> {
 
 /// Why a pull or push was not taken.
 pub(crate) enum Refused {
-    /// There is no room now; wait for it and try again.
+    /// There is no room now, or no connection; wait for it and try again.
     Full,
+    /// There is no connection, and calls are not to wait for one.
+    Down(Closed),
+    /// There is no connection, and as many calls wait for one as may.
+    Crowded(u32),
     Closed(Closed),
     Wire(WireError),
 }
@@ -124,6 +170,10 @@ impl Machine {
             state: State::Open,
             pending: Pending::new(),
             next_push: 0,
+            first_unsent: 0,
+            redial: None,
+            generation: 1,
+            broken: None,
             announced: false,
             remote: Features::NONE,
             output: Output::default(),
@@ -142,15 +192,21 @@ impl Machine {
         }
     }
 
-    /// Writes a pull into the output and enters it as pending until `deadline`. `waker` is woken when it ends.
+    /// Keeps the session when its connection is lost.
+    pub(crate) fn set_redial(&mut self, policy: Policy) {
+        self.redial = Some(policy);
+    }
+
+    /// Writes a pull into the output and enters it as pending until `deadline`. `waker` is woken when it ends. `generation`
+    /// is that of the connection which its caller knows; 0 for those that know none.
     pub(crate) fn start_pull(
         &mut self,
-        settings: &Settings,
+        (settings, generation): (&Settings, Generation),
         pull: Outgoing<'_>,
         deadline: Option<Instant>,
         waker: &Waker,
     ) -> Result<u64, Refused> {
-        self.admit(settings)?;
+        self.admit(settings, generation)?;
         if self.pending.len() >= settings.limits.max_pulls_out as usize {
             return Err(Refused::Full);
         }
@@ -170,8 +226,12 @@ impl Machine {
     }
 
     /// Writes a push into the output; its id.
-    pub(crate) fn push(&mut self, settings: &Settings, push: Outgoing<'_>) -> Result<u64, Refused> {
-        self.admit(settings)?;
+    pub(crate) fn push(
+        &mut self,
+        (settings, generation): (&Settings, Generation),
+        push: Outgoing<'_>,
+    ) -> Result<u64, Refused> {
+        self.admit(settings, generation)?;
         let id = self.next_push;
         self.write(settings, id, Kind::PUSH, push)?;
         self.next_push = id.wrapping_add(1);
@@ -203,6 +263,9 @@ impl Machine {
     }
 
     pub(crate) fn written_in_place(&mut self, count: usize) {
+        if count > 0 {
+            self.first_unsent = self.pending.next_id();
+        }
         self.output.advance(count);
         if self.output.is_empty() {
             self.flush = Flush::Idle;
@@ -210,9 +273,9 @@ impl Machine {
         }
     }
 
-    /// Adds whole packets: replies of handlers that ran in tasks.
-    pub(crate) fn append(&mut self, packets: &mut Output) {
-        if !self.is_closed() && !packets.is_empty() {
+    /// Adds whole packets, replies of handlers that ran in tasks; not where their connection is gone.
+    pub(crate) fn append(&mut self, generation: Generation, packets: &mut Output) {
+        if !self.is_gone(generation) && !packets.is_empty() {
             self.output.append(packets);
             self.arm();
         }
@@ -257,6 +320,10 @@ impl Machine {
 
     /// For which of those that wait there is room, or never will be any.
     pub(crate) fn room_for_waiting(&self, settings: &Settings) -> Room {
+        // Without a connection there is none, unless they are to be told that.
+        if self.awaits_connection().is_some() && self.redial.is_some_and(|policy| policy.waits) {
+            return Room::new(|_| false);
+        }
         let closed = !self.is_open();
         let output = closed || self.output.len() <= settings.limits.max_queued as usize;
         let slot = closed || (output && self.pending.len() < settings.limits.max_pulls_out as usize);
@@ -355,6 +422,7 @@ impl Machine {
 
     /// Moves the output over to the driver, behind what it has; false where there is nothing to write.
     pub(crate) fn take_output(&mut self, into: &mut Output) -> bool {
+        self.first_unsent = self.pending.next_id();
         into.take(&mut self.output);
         self.flush = if into.is_empty() { Flush::Idle } else { Flush::Writing };
         self.flush == Flush::Writing
@@ -376,6 +444,7 @@ impl Machine {
 
     /// Moves the output behind what is in `into`; what is armed stays so.
     pub(crate) fn move_output(&mut self, into: &mut Output) {
+        self.first_unsent = self.pending.next_id();
         into.take(&mut self.output);
     }
 
@@ -397,18 +466,124 @@ impl Machine {
         }
     }
 
-    /// Takes no new calls; those in flight may end until `until`. Keeps the first reason and the earliest time.
+    /// Takes no new calls; those in flight may end until `until`. Keeps the first reason and the earliest time; but a
+    /// session that redials is over for good when this side ends it, whatever was before.
     pub(crate) fn drain(&mut self, closed: Closed, until: Instant) {
-        match &mut self.state {
-            State::Open => self.state = State::Draining { closed, until, held: false },
-            State::Draining { until: first, held, .. } if *held || until < *first => {
-                *held = false;
-                *first = until.min(*first);
+        if closed.initiator == Initiator::User {
+            let redialed = self.redial.take().is_some();
+            if let State::Draining { closed: first, .. } = &mut self.state
+                && redialed
+            {
+                *first = closed.clone();
             }
-            _ => return,
         }
-        self.call_at(until);
-        self.tell_state = true;
+        match &mut self.state {
+            // Nothing is in flight that could end. It is closed by who would dial.
+            State::Down(reason) => *reason = closed,
+            State::Open | State::Greeting(_) => {
+                self.state = State::Draining { closed, until, held: false };
+                self.call_at(until);
+                self.tell_state = true;
+            }
+            _ => self.drain_until(until),
+        }
+    }
+
+    /// Brings the end of a drain forward.
+    pub(crate) fn drain_until(&mut self, until: Instant) {
+        if let State::Draining { until: first, held, .. } = &mut self.state
+            && (*held || until < *first)
+        {
+            *held = false;
+            *first = until.min(*first);
+            self.call_at(until);
+            self.tell_state = true;
+        }
+    }
+
+    /// The connection is gone. Whether the session goes on without one; else it is to be closed.
+    ///
+    /// Pulls that the driver never had did not run, and those that it had may have.
+    pub(crate) fn lose(&mut self, closed: &Closed, woken: &mut Vec<Waker>) -> bool {
+        if self.redial.is_none() {
+            return false;
+        }
+        let closed = match std::mem::replace(&mut self.state, State::Open) {
+            State::Draining { closed, .. } => closed,
+            State::Open | State::Greeting(_) => closed.clone(),
+            over @ (State::Down(_) | State::Closed(_)) => {
+                self.state = over;
+                return self.is_down();
+            }
+        };
+        let first_unsent = self.first_unsent;
+        let ended = |id| {
+            if id >= first_unsent { Ended::NotTaken(closed.clone()) } else { Ended::Closed(closed.clone()) }
+        };
+        self.pending.end_all(ended, woken);
+        self.state = State::Down(closed);
+        self.generation = self.generation.wrapping_add(1);
+        self.output = Output::default();
+        self.flush = Flush::Idle;
+        self.earliest = None;
+        self.driver = None;
+        self.announced = false;
+        self.remote = Features::NONE;
+        self.early = false;
+        self.reader_paused = false;
+        self.marks = Vec::new();
+        self.broken = None;
+        true
+    }
+
+    /// There is a connection again; the number of it. `None` where the session is over meanwhile.
+    pub(crate) fn relink(&mut self, early: bool) -> Option<Generation> {
+        let State::Down(closed) = &self.state else { return None };
+        self.redial?;
+        self.state = State::Greeting(closed.clone());
+        self.early = early;
+        Some(self.generation)
+    }
+
+    /// Calls go over the new connection.
+    pub(crate) fn reopen(&mut self) {
+        if matches!(self.state, State::Greeting(_)) {
+            self.state = State::Open;
+        }
+    }
+
+    /// Has the driver end the connection as one that is lost; false where the session does not outlive it.
+    pub(crate) fn break_off(&mut self, closed: &Closed) -> bool {
+        if !self.redials() {
+            return false;
+        }
+        if !self.is_down() {
+            self.broken = Some(closed.clone());
+            self.tell_state = true;
+        }
+        true
+    }
+
+    /// Why the driver is to give the connection up, where it is.
+    pub(crate) fn take_broken(&mut self) -> Option<Closed> {
+        self.broken.take()
+    }
+
+    /// Gives the connection up that hooks have not let pass; what was written still goes out.
+    pub(crate) fn give_up(&mut self, closed: Closed, until: Instant) {
+        if matches!(self.state, State::Greeting(_)) {
+            self.state = State::Draining { closed, until, held: false };
+            self.call_at(until);
+            self.tell_state = true;
+        }
+    }
+
+    /// The session does not redial any more: it ends with the connection that it has, or now.
+    pub(crate) fn stop_redialing(&mut self) {
+        self.redial = None;
+        if let State::Down(reason) = &mut self.state {
+            *reason = closed_here();
+        }
     }
 
     /// Takes no new calls, and stays so until it is drained.
@@ -420,19 +595,22 @@ impl Machine {
 
     /// The other side sends no more: no pull of this side can be answered.
     pub(crate) fn end_pulls(&mut self, closed: &Closed, woken: &mut Vec<Waker>) {
-        self.pending.end_all(|| Ended::Closed(closed.clone()), woken);
+        self.pending.end_all(|_| Ended::Closed(closed.clone()), woken);
     }
 
     /// The other side has answered every pull that it took: it did not take those that still wait.
     pub(crate) fn refuse_pulls(&mut self, closed: &Closed, woken: &mut Vec<Waker>) {
-        self.pending.end_all(|| Ended::NotTaken(closed.clone()), woken);
+        self.pending.end_all(|_| Ended::NotTaken(closed.clone()), woken);
     }
 
     /// Whether nothing is in flight any more in a session that drains.
+    ///
+    /// One that redials drains with its session going on, because the other side closes, and that does so when it waits for
+    /// nothing more: handlers here don't keep the session from its next connection.
     pub(crate) fn is_drained(&self) -> bool {
         matches!(self.state, State::Draining { held: false, .. })
             && self.pending.len() == 0
-            && self.serving == 0
+            && (self.serving == 0 || self.redial.is_some())
             && !self.early
             && self.output.is_empty()
     }
@@ -445,7 +623,7 @@ impl Machine {
     /// Ends everything. Keeps the first reason.
     pub(crate) fn close(&mut self, closed: Closed, woken: &mut Vec<Waker>) {
         let closed = match std::mem::replace(&mut self.state, State::Open) {
-            State::Open => closed,
+            State::Open | State::Down(_) | State::Greeting(_) => closed,
             State::Draining { closed: first, .. } | State::Closed(first) => first,
         };
         self.end_pulls(&closed, woken);
@@ -460,6 +638,39 @@ impl Machine {
         matches!(self.state, State::Open)
     }
 
+    /// Whether there is no connection, and another is being dialed.
+    pub(crate) fn is_down(&self) -> bool {
+        matches!(self.state, State::Down(_))
+    }
+
+    /// Whether a connection takes calls, if only those of hooks.
+    pub(crate) fn is_linked(&self) -> bool {
+        matches!(self.state, State::Open | State::Greeting(_))
+    }
+
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Whether the connection of this number is gone, and the session may be on another.
+    pub(crate) fn is_gone(&self, generation: Generation) -> bool {
+        generation != self.generation || self.is_closed()
+    }
+
+    /// Whether the session outlives its connection.
+    pub(crate) fn redials(&self) -> bool {
+        self.redial.is_some() && !self.is_closed()
+    }
+
+    /// Why calls have no connection to go over, where they are to get one.
+    pub(crate) fn awaits_connection(&self) -> Option<&Closed> {
+        match &self.state {
+            State::Down(closed) | State::Greeting(closed) => Some(closed),
+            State::Draining { closed, .. } if self.redial.is_some() => Some(closed),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed(_))
     }
@@ -468,7 +679,19 @@ impl Machine {
     pub(crate) fn closed(&self) -> Option<&Closed> {
         match &self.state {
             State::Open => None,
-            State::Draining { closed, .. } | State::Closed(closed) => Some(closed),
+            State::Draining { closed, .. }
+            | State::Down(closed)
+            | State::Greeting(closed)
+            | State::Closed(closed) => Some(closed),
+        }
+    }
+
+    pub(super) fn state(&self) -> SessionState {
+        match &self.state {
+            State::Open => SessionState::Open,
+            State::Draining { .. } => SessionState::Draining,
+            State::Down(_) | State::Greeting(_) => SessionState::Down,
+            State::Closed(_) => SessionState::Closed,
         }
     }
 
@@ -477,14 +700,34 @@ impl Machine {
         (self.serving as usize, self.pending.len())
     }
 
-    fn admit(&self, settings: &Settings) -> Result<(), Refused> {
+    fn admit(&self, settings: &Settings, generation: Generation) -> Result<(), Refused> {
         if let Some(closed) = self.closed() {
-            return Err(Refused::Closed(closed.clone()));
+            self.admit_unopened(closed, generation)?;
         }
         if self.output.len() > settings.limits.max_queued as usize {
             return Err(Refused::Full);
         }
         Ok(())
+    }
+
+    #[cold]
+    fn admit_unopened(&self, closed: &Closed, generation: Generation) -> Result<(), Refused> {
+        match (self.awaits_connection(), self.redial) {
+            // The hooks that look at a new connection may use it.
+            (Some(_), _) if matches!(self.state, State::Greeting(_)) && generation == self.generation => {
+                Ok(())
+            }
+            (Some(_), Some(Policy { waits: true, max_waiting })) => {
+                let waiting: usize = self.waiting.iter().sum();
+                Err(if waiting < max_waiting as usize {
+                    Refused::Full
+                } else {
+                    Refused::Crowded(max_waiting)
+                })
+            }
+            (Some(closed), Some(_)) => Err(Refused::Down(closed.clone())),
+            _ => Err(Refused::Closed(closed.clone())),
+        }
     }
 
     fn arm(&mut self) {

@@ -1,5 +1,6 @@
 //! Sessions: calls in flight, and the life of a connection.
 
+mod backoff;
 mod early;
 mod farewell;
 mod flight;
@@ -9,11 +10,14 @@ mod ledger;
 mod machine;
 mod patience;
 mod pending;
+mod redial;
 mod serving;
 mod settings;
 mod shared;
+mod state;
 mod wait;
 
+pub(crate) use backoff::Backoff;
 pub(crate) use farewell::{FAREWELL, NOT_TAKEN, Notice};
 pub(crate) use flight::{Encode, EncodedBody, PullFlight, PushFlight, Request, Timeout, check_uri, inflate};
 pub(crate) use handle::{Handle, IdRegistry};
@@ -22,13 +26,15 @@ pub(crate) use hooks::{CallHooks, Step, poll_once};
 pub use hooks::{IncomingReply, OutgoingCall, Written};
 pub(crate) use ledger::Ledger;
 pub use ledger::{CutCall, Direction};
-pub(crate) use machine::{LARGE_BODY, PARTED_BODY, closed_here};
+pub(crate) use machine::{Generation, LARGE_BODY, PARTED_BODY, closed_here};
 pub(crate) use patience::{Impatience, Patience};
 pub(crate) use pending::Ended;
+pub use redial::{Redial, WhileDown};
 pub(crate) use serving::Serving;
 pub(crate) use settings::{Headers, Settings};
 pub use settings::{Limits, Timeouts};
-pub(crate) use shared::{Shared, in_a_while, now};
+pub(crate) use shared::{Link, Shared, in_a_while, now};
+pub use state::{SessionState, StateChanges};
 
 #[cfg(test)]
 mod tests;

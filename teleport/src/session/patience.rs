@@ -69,6 +69,12 @@ impl Patience {
         *since = if is_stalled { since.or_else(|| Some(now())) } else { None };
     }
 
+    /// The connection is gone: nothing of it is held against the next one.
+    pub(super) fn start_again(&self) {
+        let mut notes = self.notes.lock();
+        (notes.stalled_since, notes.idle_since) = (None, None);
+    }
+
     pub(super) fn set_write(&self, timeout: Option<Duration>) {
         self.notes.lock().write = Some(timeout);
     }

@@ -52,6 +52,11 @@ impl Pending {
         self.taken
     }
 
+    /// An id that no pull has had yet, nor any above it.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next
+    }
+
     /// Enters a pull and returns its id.
     pub(crate) fn insert(&mut self, waker: Waker, deadline: Option<Instant>) -> u64 {
         if self.taken >= self.slots.len() / 8 * 7 {
@@ -140,11 +145,11 @@ impl Pending {
     }
 
     /// Ends every pull that still waits.
-    pub(crate) fn end_all(&mut self, ended: impl Fn() -> Ended, woken: &mut Vec<Waker>) {
+    pub(crate) fn end_all(&mut self, ended: impl Fn(u64) -> Ended, woken: &mut Vec<Waker>) {
         for slot in &mut self.slots {
             if let SlotState::Waiting(_) = slot.state
                 && let SlotState::Waiting(waker) =
-                    std::mem::replace(&mut slot.state, SlotState::Ended(ended()))
+                    std::mem::replace(&mut slot.state, SlotState::Ended(ended(slot.id)))
             {
                 woken.push(waker);
             }

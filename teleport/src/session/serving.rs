@@ -25,21 +25,22 @@ impl Serving {
 
     /// Hands the reply to the session, when the session has room for it.
     pub(crate) async fn finish(mut self, mut reply: Output) {
-        let shared = self.session.shared().clone();
+        let (shared, generation) = (self.session.shared().clone(), self.session.generation());
         let most = shared.settings.limits.max_queued as usize;
         loop {
             {
                 let mut machine = shared.machine();
-                if machine.queued() <= most || machine.is_closed() {
-                    machine.append(&mut reply);
+                if machine.queued() <= most || machine.is_gone(generation) {
+                    machine.append(generation, &mut reply);
                     let nudge = machine.nudge();
                     drop(machine);
                     nudge.give();
                     break;
                 }
             }
-            shared.wait_for_room(Need::Output, None).await;
+            shared.gone().run_until_cancelled(shared.wait_for_room(Need::Output, None)).await;
         }
+        shared.drop_reply(&mut reply);
         // Not needed any more; its buffer is kept.
         self.fallback.advance(self.fallback.len());
     }
@@ -49,7 +50,7 @@ impl Drop for Serving {
     fn drop(&mut self) {
         let shared = self.session.shared();
         let last = shared.with(|machine| {
-            machine.append(&mut self.fallback);
+            machine.append(self.session.generation(), &mut self.fallback);
             machine.stop_serving(self.bytes);
             machine.serving() == 0
         });

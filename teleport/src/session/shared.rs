@@ -1,5 +1,6 @@
 //! What the driver of a session and its callers share.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
@@ -12,15 +13,16 @@ use tokio_util::sync::CancellationToken;
 use super::early::Early;
 use super::hooks::CallHooks;
 use super::ledger::Ledger;
-use super::machine::{Machine, closed_here};
+use super::machine::{Generation, Machine, Policy};
 use super::patience::Patience;
+use super::redial::{Redial, WhileDown};
 use super::settings::Settings;
 use super::wait::{Need, Room};
-use crate::error::Closed;
+use crate::error::{Closed, Initiator};
 use crate::extensions::Extensions;
 #[cfg(feature = "tls")]
 use crate::socket::TlsInfo;
-use crate::socket::{Address, Output, Writer};
+use crate::socket::{Address, Connection, Output, Writer};
 use crate::wire::Features;
 
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -31,11 +33,10 @@ pub(crate) struct Shared {
     writer: Mutex<Option<Arc<dyn Writer>>>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) local: Address,
-    pub(crate) remote: Address,
-    /// What the handshake found out, where the connection runs over TLS.
-    #[cfg(feature = "tls")]
-    pub(crate) tls: Option<Arc<TlsInfo>>,
+    /// What is known of the connection; of the last one, where there is none.
+    link: RwLock<Link>,
+    /// How the session redials, where it does.
+    pub(crate) redial: Option<Redial>,
     /// By which the peer knows the session.
     pub(super) id: RwLock<Arc<str>>,
     pub(crate) extensions: Extensions,
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     rooms: [Notify; Need::COUNT],
     /// The session is closed.
     pub(crate) over: CancellationToken,
+    /// It dials no more; so it is where the session is closed.
+    pub(crate) quit: CancellationToken,
     /// Calls were put into the machine's output since the driver took it.
     queued: AtomicBool,
     /// Nothing that the other side begins is taken any more.
@@ -64,10 +67,38 @@ pub(crate) struct Shared {
     shut: AtomicBool,
     /// Wakes those that wait for that.
     shut_told: Notify,
+    /// Wakes those that wait for another state of the session.
+    pub(super) changed: Notify,
     /// Pushes of the other side that nobody took.
     pub(crate) refused: AtomicU64,
-    /// Ends the handlers that run in tasks, where the session is aborted.
+    /// Ends the handlers that run in tasks, where the session is aborted; those of all its connections.
     pub(crate) cancel: CancellationToken,
+}
+
+/// What belongs to one connection of a session.
+pub(crate) struct Link {
+    pub(crate) local: Address,
+    pub(crate) remote: Address,
+    /// What the handshake found out, where it runs over TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Arc<TlsInfo>>,
+    /// Ends the handlers that it started.
+    handlers: CancellationToken,
+    /// It is lost, and the session goes on without it.
+    gone: CancellationToken,
+}
+
+impl Link {
+    pub(crate) fn new(connection: &Connection) -> Self {
+        Link {
+            local: connection.local_addr().clone(),
+            remote: connection.remote_addr().clone(),
+            #[cfg(feature = "tls")]
+            tls: connection.tls.clone(),
+            handlers: CancellationToken::new(),
+            gone: CancellationToken::new(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -81,18 +112,24 @@ impl Shared {
         writer: Arc<dyn Writer>,
         settings: Arc<Settings>,
         ledger: Arc<Ledger>,
-        local: Address,
-        remote: Address,
+        mut link: Link,
+        redial: Option<Redial>,
     ) -> Self {
+        let mut machine = Machine::new();
+        let (cancel, over) = (CancellationToken::new(), CancellationToken::new());
+        link.handlers = cancel.clone();
+        if let Some(redial) = &redial {
+            let waits = redial.while_down == WhileDown::Wait;
+            machine.set_redial(Policy { waits, max_waiting: redial.max_waiting });
+            link.handlers = cancel.child_token();
+        }
         Shared {
-            machine: Mutex::new(Machine::new()),
+            machine: Mutex::new(machine),
             writer: Mutex::new(Some(writer)),
             settings,
             ledger,
-            local,
-            remote,
-            #[cfg(feature = "tls")]
-            tls: None,
+            link: RwLock::new(link),
+            redial,
             id: RwLock::new("".into()),
             extensions: Extensions::default(),
             hooks: None,
@@ -100,7 +137,8 @@ impl Shared {
             last_alive: LastAlive::default(),
             patience: Patience::default(),
             rooms: [const { Notify::const_new() }; Need::COUNT],
-            over: CancellationToken::new(),
+            quit: over.child_token(),
+            over,
             queued: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             watched: AtomicBool::new(false),
@@ -108,8 +146,9 @@ impl Shared {
             understood: AtomicU32::new(0),
             shut: AtomicBool::new(false),
             shut_told: Notify::const_new(),
+            changed: Notify::const_new(),
             refused: AtomicU64::new(0),
-            cancel: CancellationToken::new(),
+            cancel,
         }
     }
 
@@ -128,9 +167,44 @@ impl Shared {
         self.id.read().clone()
     }
 
-    /// Whether plugins have not let the session be opened yet.
+    /// Whether plugins have not let the session be opened yet. One that was open and dials again is not early.
     pub(crate) fn is_early(&self) -> bool {
-        self.early.as_ref().is_some_and(|early| !early.is_open())
+        self.early.as_ref().is_some_and(|early| !early.was_open())
+    }
+
+    /// Whether plugins have let the connection that there is pass.
+    pub(crate) fn is_let_in(&self) -> bool {
+        self.early.as_ref().is_none_or(Early::is_open)
+    }
+
+    /// Address of this end.
+    pub(crate) fn local(&self) -> Address {
+        self.link.read().local.clone()
+    }
+
+    /// Address of the other end.
+    pub(crate) fn remote(&self) -> Address {
+        self.link.read().remote.clone()
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn tls(&self) -> Option<Arc<TlsInfo>> {
+        self.link.read().tls.clone()
+    }
+
+    /// What ends the handlers of the connection that there is.
+    pub(crate) fn handlers(&self) -> CancellationToken {
+        self.link.read().handlers.clone()
+    }
+
+    /// What tells that the connection that there is is lost.
+    pub(super) fn gone(&self) -> CancellationToken {
+        self.link.read().gone.clone()
+    }
+
+    /// Whether a pull is to be kept until it is answered, so that it can go over the next connection too.
+    pub(super) fn keeps(&self, idempotent: bool) -> bool {
+        self.redial.as_ref().is_some_and(|redial| idempotent || redial.while_down == WhileDown::Wait)
     }
 
     /// Notes that the other side gives a sign of life now.
@@ -258,6 +332,7 @@ impl Shared {
     fn tell_shut(&self) {
         self.shut.store(true, Ordering::Release);
         self.shut_told.notify_waiters();
+        self.changed.notify_waiters();
     }
 
     /// Lets go of the connection, so that handles of a session that is over don't keep it open.
@@ -274,6 +349,11 @@ impl Shared {
     /// Takes nothing any more that the other side begins; calls of this side go on.
     pub(crate) fn stop_taking(&self) {
         self.ending.store(true, Ordering::Release);
+        if self.redial.is_none() {
+            return;
+        }
+        self.with(Machine::stop_redialing);
+        self.quit.cancel();
     }
 
     /// The other side takes no more calls: none begins here, and the session waits for it to end.
@@ -291,8 +371,7 @@ impl Shared {
     /// Nothing is left to be done but to wait for the other side to end, too: that takes no longer than a close.
     pub(crate) fn linger(&self) {
         let until = in_a_while(self.settings.timeouts.close);
-        self.with(|machine| machine.drain(closed_here(), until));
-        self.tell_shut();
+        self.with(|machine| machine.drain_until(until));
     }
 
     /// As [`drain`](Self::drain), with a time for it.
@@ -302,10 +381,14 @@ impl Shared {
 
     /// As [`drain`](Self::drain), with another end.
     pub(crate) fn drain_until(&self, closed: Closed, until: Instant) {
-        self.with(|machine| {
+        let redials = self.with(|machine| {
             machine.drain(closed, until);
             self.ending.store(true, Ordering::Release);
+            machine.redials()
         });
+        if !redials {
+            self.quit.cancel();
+        }
         self.tell_shut();
         self.tell_early();
         self.pass_on_room();
@@ -329,6 +412,95 @@ impl Shared {
         self.over.cancel();
         self.tell_early();
         self.pass_on_room();
+    }
+
+    /// The connection is gone. Whether the session goes on without one; else it is to be closed.
+    pub(crate) fn lose(&self, closed: &Closed) -> bool {
+        // One that was never open has nothing to go on with: its dial fails.
+        if self.redial.is_none() || self.is_early() {
+            return false;
+        }
+        let mut woken = Vec::new();
+        let (down, serving) = self.with(|machine| {
+            let down = machine.lose(closed, &mut woken);
+            if down {
+                self.ending.store(false, Ordering::Release);
+                self.shut.store(false, Ordering::Release);
+                self.announced.store(false, Ordering::Relaxed);
+                self.understood.store(0, Ordering::Relaxed);
+            }
+            (down, machine.serving())
+        });
+        if !down {
+            return false;
+        }
+        if serving > 0 {
+            // They go on for as long as they would after a close.
+            let (handlers, after) = (self.handlers(), self.settings.timeouts.close);
+            tokio::spawn(async move {
+                let time_is_up = handlers.run_until_cancelled(tokio::time::sleep(after)).await.is_some();
+                if time_is_up {
+                    handlers.cancel();
+                }
+            });
+        }
+        self.gone().cancel();
+        woken.into_iter().for_each(Waker::wake);
+        self.changed.notify_waiters();
+        self.tell_early();
+        self.pass_on_room();
+        true
+    }
+
+    /// There is a connection again; the number of it. `None` where the session is over meanwhile.
+    pub(crate) fn relink(&self, mut link: Link, writer: Arc<dyn Writer>) -> Option<Generation> {
+        link.handlers = self.cancel.child_token();
+        *self.link.write() = link;
+        *self.writer.lock() = Some(writer);
+        if let Some(early) = &self.early {
+            early.begin_again();
+        }
+        self.note_alive();
+        self.patience.start_again();
+        let generation = self.with(|machine| machine.relink(self.early.is_some()));
+        if generation.is_none() {
+            self.forget_connection();
+        }
+        generation
+    }
+
+    /// Calls go over the new connection from now on.
+    pub(crate) fn reopen(&self) {
+        self.with(Machine::reopen);
+        self.changed.notify_waiters();
+        self.pass_on_room();
+    }
+
+    /// Ends the connection as one that is lost, where the session goes on without; its driver does it. Whether it will.
+    pub(crate) fn break_off(&self, closed: &Closed) -> bool {
+        self.redial.is_some() && !self.is_early() && self.with(|machine| machine.break_off(closed))
+    }
+
+    /// Ends the connection that hooks have not let pass, and not the session, which dials again.
+    pub(crate) fn give_up_connection(&self, reason: impl Into<Cow<'static, str>>) {
+        let closed = Closed { initiator: Initiator::Library, reason: reason.into() };
+        let until = in_a_while(self.settings.timeouts.close);
+        self.with(|machine| machine.give_up(closed, until));
+        self.tell_early();
+    }
+
+    /// Adds a reply of a handler, where the connection is still there over which its pull came.
+    pub(crate) fn append(&self, generation: Generation, reply: &mut Output) {
+        self.with(|machine| machine.append(generation, reply));
+        self.drop_reply(reply);
+    }
+
+    /// Drops a reply that no connection takes. It may have had the announcement of the connection that is there now.
+    pub(super) fn drop_reply(&self, reply: &mut Output) {
+        if !reply.is_empty() {
+            *reply = Output::default();
+            self.announced.store(false, Ordering::Relaxed);
+        }
     }
 }
 

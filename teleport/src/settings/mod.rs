@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::logs::LogOptions;
-use crate::session::{Limits, Timeouts};
+use crate::session::{Limits, Redial, Timeouts};
 use crate::socket::TcpOptions;
 use rules::{Group, Problems};
 
@@ -50,6 +50,8 @@ groups! {
     limits: Limits = with_limits;
     /// How long things may take.
     timeouts: Timeouts = with_timeouts;
+    /// How dialed sessions get another connection.
+    redial: Redial = with_redial;
     /// Options of TCP sockets.
     tcp: TcpOptions = with_tcp;
     /// How headers are written.

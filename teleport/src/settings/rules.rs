@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::HeaderOptions;
 use crate::error::{Error, Result};
 use crate::logs::{LogCalls, LogOptions};
-use crate::session::{Limits, Timeouts};
+use crate::session::{Limits, Redial, Timeouts};
 use crate::socket::TcpOptions;
 use crate::units::{duration, size};
 use crate::wire::Features;
@@ -137,6 +137,42 @@ impl Group for Timeouts {
                 let text = format_args!("is 0s, so every {what} would end at once; the default is {default}");
                 problems.add(name, text);
             }
+        }
+    }
+}
+
+impl Group for Redial {
+    fn check(&self, problems: &mut GroupProblems<'_>) {
+        let default = Redial::default();
+        let (first, longest) = (duration::text(self.first_pause), duration::text(self.longest_pause));
+        if self.first_pause.is_zero() {
+            let default = duration::text(default.first_pause);
+            let text = format_args!(
+                "is 0s, so a server that is gone would be dialed without a pause; the default is {default}"
+            );
+            problems.add("first_pause", text);
+        } else if self.longest_pause < self.first_pause {
+            problems.add(
+                "longest_pause",
+                format_args!(
+                    "is {longest}, but `redial.first_pause` is {first}; lower the one or raise the other"
+                ),
+            );
+        }
+        for (key, value, default) in [
+            ("factor", Some(self.factor), "2"),
+            ("attempts", self.attempts, "\"none\""),
+            ("max_waiting", Some(self.max_waiting), "1024"),
+        ] {
+            if value == Some(0) {
+                problems.add(key, format_args!("is 0; the least is 1, the default {default}"));
+            }
+        }
+        if self.jitter > 100 {
+            problems.add(
+                "jitter",
+                format_args!("is {}, and is in percent; the most is 100, the default 50", self.jitter),
+            );
         }
     }
 }

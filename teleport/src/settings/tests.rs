@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{HeaderOptions, Settings, env};
 use crate::logs::{LogCalls, LogOptions};
-use crate::session::{Limits, Timeouts};
+use crate::session::{Limits, Redial, Timeouts, WhileDown};
 use crate::socket::TcpOptions;
 use crate::wire::{Features, IdFormat};
 
@@ -55,6 +55,40 @@ fn limits_have_a_least_value() {
         tested.insert(key);
     }
     assert_eq!(tested, Limits::default().each().map(|(key, _)| key).collect());
+}
+
+#[test]
+fn redialing_has_pauses_and_bounds() {
+    let ms = Duration::from_millis;
+    let with = |redial: Redial| Settings::default().with_redial(redial);
+    for (redial, is) in [
+        (
+            Redial::default().with_first_pause(Duration::ZERO),
+            "first_pause` is 0s, so a server that is gone would be dialed without a pause; the default is 100ms",
+        ),
+        (
+            Redial::default().with_longest_pause(ms(99)),
+            "longest_pause` is 99ms, but `redial.first_pause` is 100ms; lower the one or raise the other",
+        ),
+        (Redial::default().with_factor(0), "factor` is 0; the least is 1, the default 2"),
+        (Redial::default().with_attempts(0), "attempts` is 0; the least is 1, the default \"none\""),
+        (Redial::default().with_max_waiting(0), "max_waiting` is 0; the least is 1, the default 1024"),
+        (
+            Redial::default().with_jitter(101),
+            "jitter` is 101, and is in percent; the most is 100, the default 50",
+        ),
+    ] {
+        assert_eq!(problem(with(redial)), format!("the setting `redial.{is}"));
+    }
+    let least = Redial::default()
+        .with_first_pause(ms(1))
+        .with_longest_pause(ms(1))
+        .with_factor(1)
+        .with_attempts(1)
+        .with_max_waiting(1);
+    for jitter in [0, 100] {
+        with(least.clone().with_jitter(jitter)).validate().unwrap();
+    }
 }
 
 #[test]
@@ -362,6 +396,8 @@ proptest! {
         numbers in prop::array::uniform12(any::<u32>()),
         (pull, times) in (any::<Option<Duration>>(), prop::array::uniform4(any::<Duration>())),
         still in prop::array::uniform3(any::<Option<Duration>>()),
+        (pauses, options) in (prop::array::uniform2(any::<Duration>()), prop::array::uniform3(any::<u32>())),
+        (attempts, always, fails) in (any::<Option<u32>>(), any::<bool>(), any::<bool>()),
         (nodelay, keepalive) in (any::<bool>(), any::<Option<Duration>>()),
         (calls, slow, truths) in (0..3usize, any::<Option<Duration>>(), prop::array::uniform2(any::<bool>())),
         (codec, sequence, features) in ("\\PC{0,8}", any::<bool>(), 0..=Features::ALL.bits()),
@@ -389,6 +425,16 @@ proptest! {
                 first_packet: still[0],
                 write: still[1],
                 idle: still[2],
+            },
+            redial: Redial {
+                always,
+                first_pause: pauses[0],
+                factor: options[0],
+                longest_pause: pauses[1],
+                jitter: options[1],
+                attempts,
+                while_down: if fails { WhileDown::Fail } else { WhileDown::Wait },
+                max_waiting: options[2],
             },
             tcp: TcpOptions { nodelay, keepalive },
             headers: HeaderOptions {

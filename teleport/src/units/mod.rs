@@ -4,6 +4,7 @@
 
 pub(crate) mod duration;
 pub(crate) mod optional_duration;
+pub(crate) mod optional_number;
 pub(crate) mod size;
 
 use std::fmt;

@@ -65,11 +65,11 @@ async fn a_session_that_has_ended_is_not_handed_out() {
     let balancer = Balancer::new(&client, registry, "who");
     ready(&balancer, 2).await;
     // Before any task of the balancer's gets its turn.
-    let to_b = client.sessions().all().into_iter().find(|s| *s.remote_addr() == b.local_addr().unwrap());
+    let to_b = client.sessions().all().into_iter().find(|s| s.remote_addr() == b.local_addr().unwrap());
     to_b.unwrap().abort();
     for _ in 0..4 {
         let session = balancer.session_now().unwrap();
-        assert_eq!(*session.remote_addr(), a.local_addr().unwrap());
+        assert_eq!(session.remote_addr(), a.local_addr().unwrap());
     }
     client.sessions().all().iter().for_each(|session| session.abort());
     assert!(balancer.session_now().is_none());

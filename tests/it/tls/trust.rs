@@ -23,7 +23,7 @@ async fn a_listener_shows_its_certificate_and_both_sides_call() {
     let client = dialing(Tls::new().roots_pem(authority.pem()));
     let session = client.dial(&address).await.unwrap();
     works(&session).await;
-    assert_eq!(session.remote_addr(), &server.local_addr().unwrap());
+    assert_eq!(session.remote_addr(), server.local_addr().unwrap());
     assert!(session.remote_addr().tcp().is_some());
     let tls = session.tls().expect("it runs over TLS");
     assert_eq!((tls.peer_certificates().len(), tls.server_name(), tls.alpn()), (1, None, None));

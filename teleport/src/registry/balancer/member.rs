@@ -126,7 +126,7 @@ impl Member {
                 self.until_wanted(core, index).await;
             }
             let instance = self.instance();
-            let (reason, pause) = match core.peer.dial(&instance.address).await {
+            let (reason, pause) = match core.peer.dial(&instance.address).no_redial().await {
                 Ok(session) => {
                     let (reason, lasted) = self.use_session(core, index, session).await;
                     // It took connections a moment ago: it is dialed at once, unless this goes on like that.

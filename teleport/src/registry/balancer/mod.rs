@@ -15,13 +15,12 @@ pub use policy::{Candidate, LeastInFlight, Policy, RoundRobin};
 
 use self::core::{Choice, Core, Snapshot};
 use self::member::{Link, Member};
-use super::backoff::Backoff;
 use super::erased::AnyRegistry;
 use super::{Instance, Registry};
 use crate::call::{Pick, Picking, Target};
 use crate::error::{Error, Result};
 use crate::peer::Peer;
-use crate::session::Session;
+use crate::session::{Backoff, Session};
 
 /// A service as its callers hold it: resolves its name through a registry, keeps a session to each instance, and balances
 /// calls over them.
@@ -81,7 +80,7 @@ impl Default for Settings {
             fail_fast: true,
             wait: Duration::from_secs(5),
             drain: Duration::from_secs(30),
-            backoff: Backoff { first: Duration::from_millis(100), most: Duration::from_secs(10) },
+            backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
         }
     }
 }
@@ -349,7 +348,7 @@ impl BalancerBuilder {
     /// twice as long each time, up to `most`. A random part of up to a half is taken off. Default: 100 ms to 10 s. The
     /// same holds for a registry that can't be watched.
     pub fn backoff(mut self, first: Duration, most: Duration) -> Self {
-        self.settings.backoff = Backoff { first, most };
+        self.settings.backoff = Backoff::new(first, most);
         self
     }
 

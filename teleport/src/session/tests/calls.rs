@@ -11,7 +11,7 @@ fn pulls_and_pushes_are_written_in_order_and_count_apart() {
         let mut machine = Machine::new();
         let mut payload = b"payload".to_vec();
         let first = Outgoing { gzip: 5, ..outgoing("/0", Some(&mut payload)) };
-        assert!(matches!(machine.start_pull(&settings, first, None, Waker::noop()), Ok(0)));
+        assert!(matches!(machine.start_pull((&settings, 0), first, None, Waker::noop()), Ok(0)));
         assert!(push(&mut machine, &settings, "/push/0").is_ok());
         assert!(matches!(pull(&mut machine, &settings, "/1?a=b"), Ok(1)));
         assert!(push(&mut machine, &settings, "/push/1").is_ok());
@@ -48,11 +48,12 @@ fn a_body_is_the_same_on_both_sides_of_the_size_that_is_copied() {
     for length in [0, 1, LARGE_BODY - 1, LARGE_BODY, LARGE_BODY + 1, 100_000] {
         let mut machine = Machine::new();
         let mut payload = vec![7; length];
-        let taken = machine.start_pull(&settings, outgoing("/a", Some(&mut payload)), None, Waker::noop());
+        let taken =
+            machine.start_pull((&settings, 0), outgoing("/a", Some(&mut payload)), None, Waker::noop());
         assert!(taken.is_ok());
         assert_eq!(payload.is_empty(), length == 0 || length >= LARGE_BODY, "a large one is not copied");
         let mut more = vec![8; length];
-        assert!(machine.push(&settings, outgoing("/b", Some(&mut more))).is_ok());
+        assert!(machine.push((&settings, 0), outgoing("/b", Some(&mut more))).is_ok());
         let sent = packets(&flush(&mut machine));
         assert_eq!(sent[0].body().payload(), vec![7; length]);
         assert_eq!(sent[1].body().payload(), vec![8; length]);
@@ -67,7 +68,8 @@ fn pulls_up_to_their_limit_are_taken_and_a_free_place_is_used_again() {
     let queued = machine.queued();
     let mut payload = vec![7; LARGE_BODY];
     for _ in 0..3 {
-        let full = machine.start_pull(&settings, outgoing("/2", Some(&mut payload)), None, Waker::noop());
+        let full =
+            machine.start_pull((&settings, 0), outgoing("/2", Some(&mut payload)), None, Waker::noop());
         assert_eq!(refusal(full), "full");
     }
     assert_eq!((machine.queued(), payload.len()), (queued, LARGE_BODY), "what waits for room is kept");
@@ -88,7 +90,7 @@ fn one_packet_may_go_over_what_may_be_queued() {
     let settings = settings(Limits::default().with_max_queued(100));
     let mut machine = Machine::new();
     let mut payload = vec![7; 1000];
-    assert!(machine.push(&settings, outgoing("/large", Some(&mut payload))).is_ok());
+    assert!(machine.push((&settings, 0), outgoing("/large", Some(&mut payload))).is_ok());
     let queued = machine.queued();
     assert_eq!(refusal(push(&mut machine, &settings, "/push")), "full");
     assert_eq!(refusal(pull(&mut machine, &settings, "/pull")), "full");
@@ -125,13 +127,13 @@ fn what_can_not_be_written_leaves_no_trace() {
     for length in [20_000, 30_000] {
         let mut payload = vec![7; length];
         let pull = machine.start_pull(
-            &settings,
+            (&settings, 0),
             outgoing("/a", Some(&mut payload)),
             deadline(start, 1),
             Waker::noop(),
         );
         assert!(refusal(pull).contains("limits.max_body"));
-        let push = machine.push(&settings, outgoing("/a", Some(&mut payload)));
+        let push = machine.push((&settings, 0), outgoing("/a", Some(&mut payload)));
         assert!(refusal(push).contains("limits.max_body"));
         assert_eq!(payload.len(), length, "the body is still the caller's");
     }
@@ -153,7 +155,7 @@ fn a_reply_ends_its_pull_once_and_wakes_its_caller() {
     let settings = settings(Limits::default());
     let (bell, caller) = Bell::new();
     let mut machine = Machine::new();
-    let id = machine.start_pull(&settings, outgoing("/a", None), None, &caller);
+    let id = machine.start_pull((&settings, 0), outgoing("/a", None), None, &caller);
     let Ok(id) = id else { panic!("there is room") };
     assert!(machine.is_waiting(id));
     assert_eq!(ended(&mut machine, id), "waiting");
@@ -179,7 +181,9 @@ fn a_deadline_ends_its_pull_and_no_other() {
     let bells = [5, 2, 9].map(|seconds| {
         let (bell, caller) = Bell::new();
         assert!(
-            machine.start_pull(&settings, outgoing("/a", None), deadline(start, seconds), &caller).is_ok()
+            machine
+                .start_pull((&settings, 0), outgoing("/a", None), deadline(start, seconds), &caller)
+                .is_ok()
         );
         bell
     });
@@ -210,7 +214,7 @@ fn a_pull_that_ended_in_time_does_not_time_out() {
     for seconds in [1, 2, 3] {
         assert!(
             machine
-                .start_pull(&settings, outgoing("/a", None), deadline(start, seconds), Waker::noop())
+                .start_pull((&settings, 0), outgoing("/a", None), deadline(start, seconds), Waker::noop())
                 .is_ok()
         );
     }

@@ -37,7 +37,7 @@ fn a_drain_takes_no_calls_and_ends_with_the_last_thing_in_flight() {
     assert_eq!((rings(&mut machine), machine.is_drained()), (1, false));
     machine.cancel_pull(1);
     assert_eq!((rings(&mut machine), machine.is_drained()), (1, false));
-    machine.append(&mut output_of(reply(PacketId::Sequence(0), "/r")));
+    machine.append(1, &mut output_of(reply(PacketId::Sequence(0), "/r")));
     machine.stop_serving(10);
     assert_eq!((rings(&mut machine), machine.is_drained()), (1, false), "the reply is to be written");
     assert_eq!(packets(&flush(&mut machine)).len(), 1);
@@ -90,7 +90,7 @@ fn a_drain_is_over_at_its_time_and_deadlines_before_it_still_count() {
     for seconds in [2, 60] {
         assert!(
             machine
-                .start_pull(&settings, outgoing("/a", None), deadline(start, seconds), Waker::noop())
+                .start_pull((&settings, 0), outgoing("/a", None), deadline(start, seconds), Waker::noop())
                 .is_ok()
         );
     }
@@ -121,7 +121,7 @@ fn a_close_ends_everything_and_wakes_everybody() {
     let mut machine = Machine::new();
     machine.register_driver(&wakers.pop().unwrap());
     for waker in &wakers {
-        assert!(machine.start_pull(&settings, outgoing("/a", None), deadline(start, 1), waker).is_ok());
+        assert!(machine.start_pull((&settings, 0), outgoing("/a", None), deadline(start, 1), waker).is_ok());
     }
     machine.end_pull(1, Ended::Oversized(7));
     let mut woken = Vec::new();
@@ -136,7 +136,7 @@ fn a_close_ends_everything_and_wakes_everybody() {
     // Nothing begins any more, and nobody is woken again.
     assert_eq!(refusal(pull(&mut machine, &settings, "/b")), "closed: lost");
     assert_eq!(refusal(push(&mut machine, &settings, "/b")), "closed: lost");
-    machine.append(&mut output_of(reply(PacketId::Sequence(0), "/r")));
+    machine.append(1, &mut output_of(reply(PacketId::Sequence(0), "/r")));
     assert!(!machine.take_output(&mut Output::default()));
     machine.drain(closed_here(), start);
     machine.close(closed_here(), &mut woken);
@@ -152,7 +152,7 @@ fn the_end_of_the_other_side_ends_the_pulls_and_nothing_else() {
     let (bell, caller) = Bell::new();
     let mut machine = Machine::new();
     for _ in 0..2 {
-        assert!(machine.start_pull(&settings, outgoing("/a", None), None, &caller).is_ok());
+        assert!(machine.start_pull((&settings, 0), outgoing("/a", None), None, &caller).is_ok());
     }
     machine.end_pull(0, Ended::Oversized(7));
     let mut woken = Vec::new();
@@ -195,7 +195,7 @@ fn pulls_that_were_not_taken_end_so_and_no_others() {
     let (bell, caller) = Bell::new();
     let mut machine = Machine::new();
     for _ in 0..2 {
-        assert!(machine.start_pull(&settings, outgoing("/a", None), None, &caller).is_ok());
+        assert!(machine.start_pull((&settings, 0), outgoing("/a", None), None, &caller).is_ok());
     }
     machine.end_pull(0, Ended::Oversized(7));
     let mut woken = Vec::new();

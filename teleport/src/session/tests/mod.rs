@@ -2,6 +2,7 @@
 
 mod calls;
 mod ends;
+mod redial;
 mod two;
 mod wakes;
 
@@ -50,11 +51,11 @@ fn outgoing<'a>(uri: &'a str, body: Option<&'a mut Vec<u8>>) -> Outgoing<'a> {
 }
 
 fn pull(machine: &mut Machine, settings: &Settings, uri: &str) -> Result<u64, Refused> {
-    machine.start_pull(settings, outgoing(uri, None), None, Waker::noop())
+    machine.start_pull((settings, 0), outgoing(uri, None), None, Waker::noop())
 }
 
 fn push(machine: &mut Machine, settings: &Settings, uri: &str) -> Result<(), Refused> {
-    machine.push(settings, outgoing(uri, None)).map(drop)
+    machine.push((settings, 0), outgoing(uri, None)).map(drop)
 }
 
 /// Writes out all that an output has, in writes of this size.
@@ -113,6 +114,8 @@ fn refusal(result: Result<impl Sized, Refused>) -> String {
     match result {
         Ok(_) => "taken".into(),
         Err(Refused::Full) => "full".into(),
+        Err(Refused::Down(closed)) => format!("down: {}", closed.reason),
+        Err(Refused::Crowded(most)) => format!("{most} wait already"),
         Err(Refused::Closed(closed)) => format!("closed: {}", closed.reason),
         Err(Refused::Wire(error)) => error.to_string(),
     }

@@ -121,7 +121,7 @@ impl Side {
         let mut payload = vec![7; if large { LARGE_BODY } else { 3 }];
         let has_room = self.calls.len() < 6 && self.machine.queued() <= 500;
         let call = outgoing(&uri, Some(&mut payload));
-        match self.machine.start_pull(&self.settings, call, deadline, Waker::noop()) {
+        match self.machine.start_pull((&self.settings, 0), call, deadline, Waker::noop()) {
             Ok(id) => {
                 assert!(has_room);
                 assert!(self.calls.insert(id, Call { uri, deadline }).is_none(), "an id of a call in flight");
@@ -179,7 +179,7 @@ impl Side {
             return;
         }
         let pull = self.asked.swap_remove(which(self.asked.len()));
-        self.machine.append(&mut output_of(reply(pull.id(), pull.uri())));
+        self.machine.append(1, &mut output_of(reply(pull.id(), pull.uri())));
     }
 
     fn look(&mut self, now: Instant) {

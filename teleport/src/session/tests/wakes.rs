@@ -38,9 +38,9 @@ fn the_driver_is_woken_for_output_exactly_when_it_is_not_about_to_look() {
     assert!(pull(&mut machine, &settings, "/6").is_ok());
     rings(&mut machine, 0, "pre-armed");
     assert_eq!(packets(&flush(&mut machine)).len(), 1);
-    machine.append(&mut Output::default());
+    machine.append(1, &mut Output::default());
     rings(&mut machine, 0, "nothing was added");
-    machine.append(&mut output_of(reply(PacketId::Sequence(1), "/r")));
+    machine.append(1, &mut output_of(reply(PacketId::Sequence(1), "/r")));
     rings(&mut machine, 1, "a reply");
     machine.pre_arm();
     flush(&mut machine);
@@ -69,7 +69,7 @@ fn the_driver_is_woken_for_its_timer_only_when_that_comes_sooner() {
     for (seconds, expected) in [(10, 1), (10, 0), (20, 0), (5, 1), (7, 0), (4, 1)] {
         assert!(
             machine
-                .start_pull(&settings, outgoing("/a", None), deadline(start, seconds), Waker::noop())
+                .start_pull((&settings, 0), outgoing("/a", None), deadline(start, seconds), Waker::noop())
                 .is_ok()
         );
         machine.nudge().give();
@@ -188,7 +188,9 @@ fn a_call_that_is_not_alone_is_left_to_the_driver() {
     assert!(push(&mut machine, &settings, "/a").is_ok());
     assert!(!machine.is_lone());
     let mut payload = vec![7; LARGE_BODY];
-    assert!(machine.start_pull(&settings, outgoing("/b", Some(&mut payload)), None, Waker::noop()).is_ok());
+    assert!(
+        machine.start_pull((&settings, 0), outgoing("/b", Some(&mut payload)), None, Waker::noop()).is_ok()
+    );
     assert!(machine.is_lone() && machine.lone_output().is_none());
 }
 
