@@ -230,7 +230,8 @@ fn each_layer_lies_over_the_one_before() {
 
 #[test]
 fn a_variable_that_sets_nothing_is_told_with_those_that_would() {
-    let groups = "there are `TELEPORT_LIMITS__…`, `TELEPORT_TIMEOUTS__…`, `TELEPORT_TCP__…`, `TELEPORT_HEADERS__…` and `TELEPORT_LOGS__…`";
+    let groups = "there are `TELEPORT_LIMITS__…`, `TELEPORT_TIMEOUTS__…`, `TELEPORT_REDIAL__…`, \
+                  `TELEPORT_TCP__…`, `TELEPORT_HEADERS__…` and `TELEPORT_LOGS__…`";
     let tcp = "there are `TELEPORT_TCP__NODELAY` and `TELEPORT_TCP__KEEPALIVE`";
     for (name, text, error) in [
         ("TELEPORT_MAX_BODY", "1", format!("no setting has the variable `TELEPORT_MAX_BODY`; {groups}")),

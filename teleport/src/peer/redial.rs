@@ -143,13 +143,13 @@ impl Run {
         let link = Link::new(&connection);
         let remote = link.remote.clone();
         let (reader, writer) = (PacketReader::new(connection.reader), connection.writer);
-        let generation = shared.relink(link, writer.clone())?;
+        shared.relink(link, writer.clone())?;
         if let Some(early) = &shared.early {
             early.bound(chain.max_early_body(Side::Dialed, 0));
         }
         let parts = (reader, writer);
         let driver = Driver::new(shared.clone(), self.handle.clone(), parts, self.router.clone());
-        let session = Session::upgrade(&self.handle)?.pinned(generation);
+        let session = Session::upgrade(&self.handle)?;
         if !chain.sees_begin(Side::Dialed) {
             chain.opened(Side::Dialed, &session);
             tracing::info!(target: "teleport", peer = %remote, attempt, "a session is open again");

@@ -187,6 +187,8 @@ pub(crate) async fn welcome(
     (side, limit): (Side, Duration),
     enter: impl FnOnce(&Session),
 ) -> Result<()> {
+    // What the hooks take and answer belongs to this connection.
+    let session = session.pinned(session.shared().machine().generation());
     let shared = session.shared();
     let mut unsettled = Unsettled { session: &session, refused: None };
     let mut early = Early { session: &session, chain: &chain, side };
