@@ -68,11 +68,17 @@ async fn hooks_come_before_the_calls_that_wait() {
     let pull = raw.receive().await;
     assert_eq!(pull.uri(), "/login");
     assert_eq!(session.state(), SessionState::Down, "while the hooks look at it");
+    let new = tokio::spawn({
+        let session = session.clone();
+        async move { session.pull("/new").await.unwrap().decode::<String>().unwrap() }
+    });
+    tokio::task::yield_now().await;
+    assert_eq!(session.pulls_in_flight(), 1, "that of the hook, and not one that begins meanwhile");
     // What comes meanwhile waits in line as over a first connection, and is served when they are through.
     raw.pull("early", "/nowhere", Body::None).await;
     answer(&mut raw, &pull, "again").await;
     let mut seen = Vec::new();
-    while seen.len() < 2 {
+    while seen.len() < 3 {
         let packet = raw.receive().await;
         if packet.kind().is_pull() {
             answer(&mut raw, &packet, "done").await;
@@ -80,7 +86,8 @@ async fn hooks_come_before_the_calls_that_wait() {
         seen.push(packet.uri().to_owned());
     }
     seen.sort();
-    assert_eq!(seen, ["/nowhere", "/work"]);
+    assert_eq!(seen, ["/new", "/nowhere", "/work"]);
+    assert_eq!(new.await.unwrap(), "done");
     assert_eq!(waiting.await.unwrap(), "done");
     assert_eq!(*log.lock().unwrap(), ["dialed: yes", "gone: me, redials: true", "dialed: again"]);
     let closing = tokio::spawn(async move { session.close().await });
