@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use teleport::plugin::{Plugin, Verdict};
+use teleport::plugins::Auth;
 use teleport::wire::{Header, Kind, PacketId};
 use teleport::{
     Connection, Context, Limits, LogCalls, LogOptions, LogPart, Peer, PeerBuilder, Session, Status, gzip,
@@ -502,6 +503,26 @@ async fn nothing_that_a_peer_sends_looks_like_a_line_of_the_log() {
     let told = log.all().pop().unwrap();
     for (field, value) in &told.0 {
         assert!(value.len() < 5000, "{field} has {}", value.len());
+    }
+}
+
+/// The token of a session that is about to be opened.
+#[tokio::test]
+async fn tokens_are_not_shown() {
+    let (log, _guard) = Log::listen(Level::INFO);
+    let options = LogOptions::default().with_bodies(true);
+    let check = Auth::new().check(|_, token| async move {
+        if token.matches("open sesame") { Ok(()) } else { Err(Status::unauthorized("no such token")) }
+    });
+    let server = Peer::builder().logs(options.clone()).plugin(check).build().unwrap();
+    for (token, status) in [("open sesame", "200"), ("open barley", "401")] {
+        let client = Peer::builder().logs(options.clone()).plugin(Auth::new().token(token));
+        let _session = client.build().unwrap().connect(&server).await;
+        let told = log.all();
+        let text = format!("{told:?}");
+        assert!(told.iter().any(|told| told.get("side") == "handler"), "{text}");
+        assert!(told.iter().all(|told| told.get("status") == status), "{text}");
+        assert!(!text.contains("open") && !text.contains("6f70656e"), "{text}");
     }
 }
 

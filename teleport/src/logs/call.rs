@@ -75,6 +75,8 @@ struct Call {
     reply: Part,
     code: Option<i32>,
     error: String,
+    /// Its bodies are not shown, whatever the options say.
+    is_secret: bool,
     /// Its event is written.
     ended: bool,
 }
@@ -140,8 +142,15 @@ impl CallLog {
             reply: Part::default(),
             code: None,
             error: String::new(),
+            is_secret: false,
             ended: false,
         }))
+    }
+
+    /// Shows no bodies: what is said before a session is open is where tokens travel.
+    pub(crate) fn hide_bodies(mut self) -> Self {
+        self.0.is_secret = true;
+        self
     }
 
     /// Keeps what is to be shown of the body of the pull or push.
@@ -210,6 +219,11 @@ impl CallLog {
         call.reply.gzip = gzip;
     }
 
+    /// It has no answer yet, and this side tells no more of it.
+    pub(crate) fn left(&mut self, why: &str) {
+        why.clone_into(&mut self.0.error);
+    }
+
     /// Writes the event of a call that has come to its end.
     pub(crate) fn end(mut self) {
         self.0.write();
@@ -246,7 +260,7 @@ impl Drop for CallLog {
 impl Call {
     fn sample(&self, codec: u8, payload: &[u8], compressed: bool) -> Option<Sample> {
         let options = &self.logs.options;
-        (options.bodies && codec != 0)
+        (options.bodies && !self.is_secret && codec != 0)
             .then(|| Sample::new(codec, compressed, payload, options.max_body as usize))
     }
 

@@ -386,6 +386,9 @@ impl Dispatch {
     fn log_of(&self, header: &Header<'_>, packet: &Packet, since: Option<Instant>) -> CallLog {
         let (settings, remote) = (&self.shared.settings, self.shared.remote());
         let mut log = CallLog::incoming(&settings.logs, &remote, header, packet.wire_len(), since);
+        if self.early {
+            log = log.hide_bodies();
+        }
         log.request_body(packet.body().codec(), packet.body().payload(), packet.gzip() != 0);
         log
     }

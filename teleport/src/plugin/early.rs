@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Chain, Hooks, OutgoingReply};
-use crate::context::{Answer, Context, ReplyBody};
+use crate::context::{Answer, CallState, Context, ReplyBody};
 use crate::error::{Error, Refusal, Result};
+use crate::logs::CallLog;
 use crate::session::{Session, inflate};
 use crate::socket::Output;
 use crate::status::Status;
@@ -88,8 +89,14 @@ impl Early<'_> {
         let most = shared.settings.decode.max_inflated;
         // What is bounded as it travels is not to grow here.
         let bound = shared.early.as_ref().and_then(|early| early.max_body(most));
+        let logs = &shared.settings.logs;
+        let log = logs.are_wanted().then(|| {
+            let (header, bytes) = (packet.header(), packet.wire_len());
+            CallLog::incoming(logs, &shared.remote, &header, bytes, None).hide_bodies()
+        });
         let inflated = inflate(&mut packet, bound.unwrap_or(most));
-        let call = EarlyCall(Some(Context::new(self.session.clone(), packet)));
+        let state = CallState::logged(log);
+        let call = EarlyCall(Some(Context::with_call(self.session.clone(), packet, state)));
         match inflated {
             Ok(()) => Ok(call),
             Err(error) => {
@@ -133,6 +140,9 @@ impl EarlyCall {
 
 fn send(cx: Context, answer: Answer) {
     if cx.is_push() {
+        if let Some(log) = cx.take_log() {
+            log.end();
+        }
         return;
     }
     let session = cx.session().clone();
@@ -153,7 +163,7 @@ impl Drop for EarlyCall {
     fn drop(&mut self) {
         let Some(cx) = self.0.take() else { return };
         if cx.is_push() {
-            return;
+            return send(cx, Answer::Nothing);
         }
         // The hook may be about to refuse the session: its status is the better answer.
         let session = cx.session().clone();
@@ -161,6 +171,10 @@ impl Drop for EarlyCall {
         match session.shared().early.as_ref() {
             _ if is_gone => {}
             Some(early) if early.outcome().is_none() => {
+                if let Some(mut log) = cx.take_log() {
+                    log.left("a plugin took the call and left its answer to the end of the session");
+                    log.end();
+                }
                 early.leave(cx.original_header().into_owned(), cx.header_codec());
             }
             _ => send(

@@ -297,7 +297,8 @@ impl Followed {
     fn begin(&mut self, session: &Session, kind: wire::Kind, request: &Request<'_>) {
         let shared = session.shared();
         if shared.settings.logs.are_wanted() {
-            self.log = Some(CallLog::outgoing(&shared.settings.logs, &shared.remote(), kind, &request.uri));
+            let log = CallLog::outgoing(&shared.settings.logs, &shared.remote(), kind, &request.uri);
+            self.log = Some(if shared.is_early() { log.hide_bodies() } else { log });
         }
     }
 }
