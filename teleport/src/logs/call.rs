@@ -219,11 +219,6 @@ impl CallLog {
         call.reply.gzip = gzip;
     }
 
-    /// It has no answer yet, and this side tells no more of it.
-    pub(crate) fn left(&mut self, why: &str) {
-        why.clone_into(&mut self.0.error);
-    }
-
     /// Writes the event of a call that has come to its end.
     pub(crate) fn end(mut self) {
         self.0.write();

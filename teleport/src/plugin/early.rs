@@ -92,7 +92,7 @@ impl Early<'_> {
         let logs = &shared.settings.logs;
         let log = logs.are_wanted().then(|| {
             let (header, bytes) = (packet.header(), packet.wire_len());
-            CallLog::incoming(logs, &shared.remote, &header, bytes, None).hide_bodies()
+            CallLog::incoming(logs, &shared.remote(), &header, bytes, None).hide_bodies()
         });
         let inflated = inflate(&mut packet, bound.unwrap_or(most));
         let state = CallState::logged(log);
@@ -171,11 +171,7 @@ impl Drop for EarlyCall {
         match session.shared().early.as_ref() {
             _ if is_gone => {}
             Some(early) if early.outcome().is_none() => {
-                if let Some(mut log) = cx.take_log() {
-                    log.left("a plugin took the call and left its answer to the end of the session");
-                    log.end();
-                }
-                early.leave(cx.original_header().into_owned(), cx.header_codec());
+                early.leave(cx.original_header().into_owned(), cx.header_codec(), cx.take_log());
             }
             _ => send(
                 cx,

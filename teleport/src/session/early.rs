@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
 use crate::error::{Error, Result};
+use crate::logs::CallLog;
 use crate::status::Status;
 use crate::wire::{Header, Packet};
 
@@ -35,12 +36,15 @@ pub(crate) struct Early {
     bounded_by: Mutex<Option<Arc<str>>>,
 }
 
+/// A pull that was taken and not answered: its header, that header's codec, and its log where there is one.
+pub(crate) type Left = (Header<'static>, u8, Option<CallLog>);
+
 #[derive(Default)]
 struct Line {
     outcome: Option<std::result::Result<(), Status>>,
     packets: VecDeque<Packet>,
     /// Pulls that a plugin took and did not answer, by header and its codec.
-    left: Vec<(Header<'static>, u8)>,
+    left: Vec<Left>,
     /// What both cost.
     bytes: usize,
 }
@@ -100,17 +104,17 @@ impl Early {
     }
 
     /// Empties the line: the packets that wait in it, and the pulls that a plugin took and did not answer.
-    pub(crate) fn take_all(&self) -> (VecDeque<Packet>, Vec<(Header<'static>, u8)>) {
+    pub(crate) fn take_all(&self) -> (VecDeque<Packet>, Vec<Left>) {
         let mut line = self.line.lock();
         line.bytes = 0;
         (std::mem::take(&mut line.packets), std::mem::take(&mut line.left))
     }
 
     /// Takes back a pull that was not answered.
-    pub(crate) fn leave(&self, header: Header<'static>, header_codec: u8) {
+    pub(crate) fn leave(&self, header: Header<'static>, header_codec: u8, log: Option<CallLog>) {
         let mut line = self.line.lock();
         line.bytes += HELD + header.uri.len();
-        line.left.push((header, header_codec));
+        line.left.push((header, header_codec, log));
     }
 
     /// Settles whether the session is open; the first time counts.

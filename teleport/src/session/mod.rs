@@ -18,6 +18,7 @@ mod state;
 mod wait;
 
 pub(crate) use backoff::Backoff;
+pub(crate) use early::Left;
 pub(crate) use farewell::{FAREWELL, NOT_TAKEN, Notice};
 pub(crate) use flight::{Encode, EncodedBody, PullFlight, PushFlight, Request, Timeout, check_uri, inflate};
 pub(crate) use handle::{Handle, IdRegistry};

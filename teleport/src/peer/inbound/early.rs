@@ -2,8 +2,9 @@
 
 use super::Dispatch;
 use crate::buffer;
-use crate::context::{refuse, write_status};
+use crate::context::refuse;
 use crate::error::Initiator;
+use crate::session::Left;
 use crate::socket::Output;
 use crate::status::Status;
 use crate::wire::{Header, Packet};
@@ -74,19 +75,19 @@ impl Dispatch {
         let Some(early) = &self.shared.early else { return };
         let Some(outcome) = early.outcome() else { return };
         let (waiting, left) = early.take_all();
-        let answer = |header: &Header<'_>, header_codec: u8, status: &Status, out: &mut Output| {
-            write_status(&self.shared, header, header_codec, status, out);
+        let answer = |(header, codec, log): Left, status: &Status, out: &mut Output| {
+            refuse(log, &self.shared, (&header, codec), status, out);
         };
         match outcome {
             Ok(()) => {
                 let status = Status::failed_plugin("a plugin took the call and did not answer it");
-                left.iter().for_each(|(header, codec)| answer(header, *codec, &status, out));
+                left.into_iter().for_each(|left| answer(left, &status, out));
                 self.came_early = waiting.len();
                 self.parked_bytes += waiting.iter().map(|packet| super::PARKED + packet.len()).sum::<usize>();
                 self.parked.extend(waiting.into_iter().map(|packet| (packet, None)));
             }
             Err(status) => {
-                left.iter().for_each(|(header, codec)| answer(header, *codec, &status, out));
+                left.into_iter().for_each(|left| answer(left, &status, out));
                 for packet in waiting {
                     let log = self.shared.settings.logs.are_wanted();
                     let log = log.then(|| self.log_of(&packet.header(), &packet, None));
