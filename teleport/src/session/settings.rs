@@ -158,12 +158,13 @@ pub struct Timeouts {
     #[serde(with = "units::optional_duration")]
     pub first_packet: Option<Duration>,
     /// How long what waits to be written may stand still, because the other side does not read. Default: 30 s; `None`
-    /// waits as long as the session lives. The session is cut off then, as nothing can be said to such a side.
+    /// waits as long as the session lives. The session is cut off then, as nothing can be said to such a side; one that
+    /// [redials](crate::Redial) dials again.
     /// [`Session::set_write_timeout`](crate::Session::set_write_timeout) sets it for one session.
     #[serde(with = "units::optional_duration")]
     pub write: Option<Duration>,
     /// How long nothing may be read or written while no call is in flight. Default: 1 h; `None` waits for ever. The session
-    /// is closed then. The plugin [`Heartbeat`](crate::plugins::Heartbeat) keeps it open, and finds out sooner whether the
+    /// is closed then; one that [redials](crate::Redial) dials again. The plugin [`Heartbeat`](crate::plugins::Heartbeat) keeps it open, and finds out sooner whether the
     /// other side is there. [`Session::set_idle_timeout`](crate::Session::set_idle_timeout) sets it for one session.
     ///
     /// It is looked for this one and the two above now and then: each may take a quarter longer.

@@ -1,5 +1,6 @@
 //! When it is dialed again, and when no more.
 
+use teleport::Timeouts;
 use tokio::time::Instant;
 
 use super::*;
@@ -89,4 +90,27 @@ async fn attempts_are_counted_in_a_row() {
         assert_eq!(pull.await.unwrap(), "fine");
     }
     assert!(session.is_open() || session.state() == SessionState::Down);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_side_that_reads_nothing_is_dialed_again_and_not_told_of_the_last_one() {
+    let place = Place::new();
+    let listening = place.listen();
+    let peer = Peer::builder().timeouts(Timeouts::default().with_idle(None)).build().unwrap();
+    let session = dial(&peer, &place, soon()).await;
+    let _deaf = listening.accept().await;
+    session.push("/long").body(&"x".repeat(4 << 20)).await.unwrap();
+    reaches(&session, SessionState::Down).await;
+    let mut raw = listening.accept().await;
+    session.reconnected().await.unwrap();
+    // The second connection has its own time.
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert!(session.is_open());
+    let pull = tokio::spawn({
+        let session = session.clone();
+        async move { session.pull("/a").await.unwrap().decode::<String>().unwrap() }
+    });
+    let packet = raw.receive().await;
+    answer(&mut raw, &packet, "here").await;
+    assert_eq!(pull.await.unwrap(), "here");
 }
