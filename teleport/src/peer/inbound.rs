@@ -16,7 +16,7 @@ use watch::Watch;
 use crate::buffer;
 use crate::context::{CallState, Context, refuse};
 use crate::logs::CallLog;
-use crate::router::{self, Inbound, Router, Started, not_found};
+use crate::router::{self, Inbound, Router, Started, Warm, not_found};
 use crate::session::{Ended, FAREWELL, Generation, Handle, NOT_TAKEN, Notice, Session, Shared, now};
 use crate::socket::{Arrival, Flow, Output};
 use crate::status::{Code, Status};
@@ -72,6 +72,8 @@ pub(super) struct Dispatch {
     /// Packets that were dropped because their type is unknown.
     dropped: u64,
     watch: Watch,
+    /// Of the handler that ran last, in this read.
+    warm: Warm,
     /// Which packets plugins look at.
     seen: Seen,
     /// The session is not open yet: pulls and pushes wait for that.
@@ -87,6 +89,7 @@ impl Dispatch {
         let generation = shared.machine().generation();
         Dispatch {
             watch: Watch::default(),
+            warm: Warm::default(),
             seen: Seen::new(&router),
             early: shared.early.is_some(),
             refused: false,
@@ -139,6 +142,7 @@ impl Dispatch {
             any = true;
         }
         self.session = None;
+        self.warm.cool();
         any
     }
 
@@ -175,6 +179,7 @@ impl Dispatch {
     /// there were.
     pub(super) fn end(&mut self) -> usize {
         self.session = None;
+        self.warm.cool();
         self.watch.end(&self.shared);
         let (mut replies, mut callers) = (std::mem::take(&mut self.replies), CALLERS.take());
         if !replies.is_empty() {
@@ -470,7 +475,7 @@ impl Dispatch {
                     return;
                 }
                 let inbound = Inbound { session, packet: packet(), header, header_codec, log };
-                self.spawned |= entry.handler().start(inbound, out) == Started::Spawned;
+                self.spawned |= entry.handler().start(inbound, &mut self.warm, out) == Started::Spawned;
             }
         }
     }

@@ -8,40 +8,24 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Instant;
 
-use parking_lot::Mutex;
-
 use super::hooked::Hooked;
 use super::pace::Pace;
+use super::places::{Place, Places, Warm};
 use super::slot::{ReplyCodec, Slot};
 use crate::codec::gzip;
-use crate::context::{Answer, CallState, Context, Wishes, refuse, write_answer, write_logged, write_status};
+use crate::context::{Answer, CallState, Context, refuse, write_answer, write_logged, write_status};
 use crate::logs::CallLog;
 use crate::session::{Direction, Serving, Session, inflate};
 use crate::socket::Output;
 use crate::status::{Code, Status};
 use crate::wire::{Header, Packet};
 
-/// Slots of one handler kept for its next calls.
-const KEPT_SLOTS: usize = 64;
-
 /// A handler without its types.
 pub(crate) struct Handler {
-    slots: Mutex<Slots>,
+    places: Places,
     pace: Arc<Pace>,
     /// Whether it sees bodies inflated, as all but those do that pass them on.
     opens: bool,
-}
-
-struct Slots {
-    /// Never used for a call: others are made by it.
-    first: Pin<Box<dyn Slot>>,
-    idle: Vec<Place>,
-}
-
-/// A slot, and beside it what its handler says of its reply.
-struct Place {
-    slot: Pin<Box<dyn Slot>>,
-    wishes: Arc<Wishes>,
 }
 
 /// What came of a handler that was started.
@@ -66,7 +50,7 @@ pub(crate) struct Inbound<'a> {
 
 impl Handler {
     pub(super) fn new(first: Pin<Box<dyn Slot>>) -> Self {
-        Handler { slots: Mutex::new(Slots { first, idle: Vec::new() }), pace: Arc::default(), opens: true }
+        Handler { places: Places::new(first), pace: Arc::default(), opens: true }
     }
 
     /// A handler that gets its packets as they came.
@@ -76,7 +60,7 @@ impl Handler {
 
     /// Runs the handler on a packet. A reply that is there at once is appended to `out`; one that comes later is
     /// handed to the session.
-    pub(crate) fn start(&self, inbound: Inbound<'_>, out: &mut Output) -> Started {
+    pub(crate) fn start(&self, inbound: Inbound<'_>, warm: &mut Warm, out: &mut Output) -> Started {
         let Inbound { session, mut packet, header, header_codec, log } = inbound;
         if let Err(status) = self.open(session, &mut packet) {
             refuse(log, session.shared(), (header, header_codec), &status, out);
@@ -86,7 +70,7 @@ impl Handler {
             None => Context::new(session.clone(), packet),
             log => Context::with_call(session.clone(), packet, CallState::logged(log)),
         };
-        self.run(session, cx, header, header_codec, None, out)
+        self.run(session, cx, (header, header_codec), None, warm, out)
     }
 
     /// Undoes the gzip of a body, where the handler is to see it.
@@ -107,18 +91,18 @@ impl Handler {
         &self,
         session: &Session,
         mut cx: Context,
-        header: &Header<'_>,
-        header_codec: u8,
+        (header, header_codec): (&Header<'_>, u8),
         hooked: Option<Hooked>,
+        warm: &mut Warm,
         out: &mut Output,
     ) -> Started {
         let (bytes, codec) = (cx.len(), cx.codec());
         cx.start_log(self.opens);
         // With hooks it is theirs to end.
         let log = if hooked.is_none() { cx.take_log() } else { None };
-        let Place { mut slot, wishes } = self.place();
-        cx.set_wishes(&wishes);
-        let reply_codec = ReplyCodec { pull: codec, wishes: &wishes };
+        let mut place = self.places.take(warm);
+        cx.set_wishes(&place.wishes);
+        let reply_codec = ReplyCodec { pull: codec, wishes: &place.wishes };
         let mut answer = None;
         // A handler that has to wait is polled again at once by its task, so this waker need not wake.
         let task = &mut TaskContext::from_waker(Waker::noop());
@@ -126,8 +110,8 @@ impl Handler {
         let slow = self.opens && header.kind.is_pull() && self.pace.is_slow();
         let timer = (!slow && session.shared().is_watched()).then(Instant::now);
         let polled = catch_unwind(AssertUnwindSafe(|| {
-            slot.as_mut().begin(cx);
-            if slow { Poll::Pending } else { slot.as_mut().poll(task, reply_codec, &mut answer) }
+            place.slot.as_mut().begin(cx);
+            if slow { Poll::Pending } else { place.slot.as_mut().poll(task, reply_codec, &mut answer) }
         }));
         if let Some(began) = timer {
             self.pace.note(began.elapsed());
@@ -136,7 +120,7 @@ impl Handler {
             Ok(Poll::Pending) => {
                 let header = header.clone().into_owned();
                 let pace = slow.then(|| self.pace.clone());
-                let call = Call { header, header_codec, codec, bytes, slot, wishes, pace, hooked, log };
+                let call = Call { header, header_codec, codec, bytes, place, pace, hooked, log };
                 spawn(session.clone(), call);
                 return Started::Spawned;
             }
@@ -146,8 +130,8 @@ impl Handler {
         let mut answer = answer.unwrap_or_else(|| Answer::Failed(no_answer(&header.uri)));
         let mut header = header;
         let wished;
-        if wishes.are_set() {
-            (wished, answer) = wishes.take(header, answer);
+        if place.wishes.are_set() {
+            (wished, answer) = place.wishes.take(header, answer);
             header = &wished;
         }
         let started = match hooked {
@@ -166,34 +150,14 @@ impl Handler {
             Some(hooked) => hooked.answer(session, header, header_codec, answer, out),
         };
         match panic {
-            None => self.keep(Place { slot, wishes }),
+            None => place.keep(warm),
             Some(panic) => {
                 log_panic(&header.uri, &*panic);
                 // What is left of the future may panic once more when it is dropped.
-                let _ = catch_unwind(AssertUnwindSafe(|| drop(slot)));
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(place)));
             }
         }
         started
-    }
-
-    fn place(&self) -> Place {
-        let mut slots = self.slots.lock();
-        match slots.idle.pop() {
-            Some(place) => place,
-            None => Place { slot: slots.first.another(), wishes: Arc::default() },
-        }
-    }
-
-    /// Keeps a slot whose future has ended, so that it holds nothing any more.
-    fn keep(&self, mut place: Place) {
-        // Somebody has kept the context: what it says is not for the next call.
-        if Arc::strong_count(&place.wishes) > 1 {
-            place.wishes = Arc::default();
-        }
-        let mut slots = self.slots.lock();
-        if slots.idle.len() < KEPT_SLOTS {
-            slots.idle.push(place);
-        }
     }
 }
 
@@ -207,8 +171,7 @@ struct Call {
     codec: u8,
     /// Bytes of its packet.
     bytes: usize,
-    slot: Pin<Box<dyn Slot>>,
-    wishes: Arc<Wishes>,
+    place: Place,
     /// Where the first poll is still to come, and to be timed.
     pace: Option<Arc<Pace>>,
     hooked: Option<Hooked>,
@@ -217,7 +180,8 @@ struct Call {
 
 /// Goes on with a call in a task of its own.
 fn spawn(session: Session, call: Call) {
-    let Call { header, header_codec, codec, bytes, mut slot, wishes, mut pace, hooked, mut log } = call;
+    let Call { header, header_codec, codec, bytes, place, mut pace, hooked, mut log } = call;
+    let Place { mut slot, wishes, .. } = place;
     let hooked = hooked.map(Hooked::in_task);
     // Encoded now: nothing may be left to do where the task is dropped.
     let mut fallback = Output::default();

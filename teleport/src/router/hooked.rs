@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use super::handler::{Handler, Started, no_answer};
+use super::places::Warm;
 use super::routes::Router;
 use super::table::Entry;
 use crate::context::{Answer, CallState, Context, log_refused, write_status};
@@ -126,7 +127,7 @@ fn hand_over(
     }
     let hooked = Some(Hooked { chain: chain.clone(), call: cx.call(), in_driver });
     let (session, header_codec) = (cx.session().clone(), cx.header_codec());
-    handler.run(&session, cx, header, header_codec, hooked, out)
+    handler.run(&session, cx, (header, header_codec), hooked, &mut Warm::default(), out)
 }
 
 /// Leads an answer through the hooks of replies, and writes it.

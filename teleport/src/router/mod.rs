@@ -4,6 +4,7 @@ mod function;
 mod handler;
 mod hooked;
 mod pace;
+mod places;
 mod routes;
 mod sealed;
 mod service;
@@ -12,5 +13,6 @@ mod table;
 
 pub(crate) use handler::{Inbound, Started};
 pub(crate) use hooked::{answer, not_found, start, start_route};
+pub(crate) use places::Warm;
 pub use routes::{Group, Router};
 pub use service::{Plugged, ReplyResult, Routes, Service, arguments};
