@@ -188,6 +188,7 @@ impl<'a> PullWay<'a> {
     }
 
     /// Drives the pull to its reply packet.
+    #[inline]
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,

@@ -12,7 +12,7 @@ use crate::logs::CallLog;
 use crate::session::{LARGE_BODY, PARTED_BODY, Shared};
 use crate::socket::Output;
 use crate::status::{Code, Status};
-use crate::wire::{self, Body, Features, Header, Kind, SealedBody, WireError};
+use crate::wire::{self, Body, Features, Header, Kind, PacketId, ProtobufHeader, SealedBody, WireError};
 
 /// What goes back to the caller.
 pub(crate) enum Answer {
@@ -212,6 +212,24 @@ fn write_payload(
         gzip::deflate(header.gzip, &payload, &mut compressed).map_err(|error| unwritten(&error))?;
         buffer::give(std::mem::replace(&mut payload, compressed));
     }
+    let before = out.len();
+    if let PacketId::Text(id) = &header.id
+        && header_codec == ProtobufHeader::ID
+        && header.gzip == 0
+        && payload.len() < LARGE_BODY
+        && shared.has_announced()
+        && wire::write_plain(
+            out.tail(),
+            Kind::REPLY,
+            (id, &header.uri),
+            (codec, &payload),
+            &shared.settings.wire,
+        )
+    {
+        out.owe(out.len() - before);
+        buffer::give(payload);
+        return Ok(());
+    }
     if payload.len() >= LARGE_BODY {
         let settings = &shared.settings;
         let reply = success(shared, header);
@@ -227,7 +245,6 @@ fn write_payload(
             out.push_bulk(head, payload, true);
             return Ok(());
         }
-        let before = out.len();
         write_head(out.tail())?;
         out.push_chunk(payload);
         out.owe(out.len() - before);

@@ -225,6 +225,38 @@ impl<'a> Departure<'a> {
 }
 
 impl<'a> Departure<'a> {
+    /// The way of most pulls: nobody follows them, and nothing of them is compressed or kept. Where it can't be sent at
+    /// once, the pull is encoded for [`poll`](Self::poll), which finds out why.
+    fn start_plain(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &Session,
+        request: &Request<'_>,
+        encode: Encode<'_>,
+    ) -> Result<Option<u64>> {
+        let Departure::New = self else { return Ok(None) };
+        let shared = session.shared();
+        let mut body = encode()?.map(|(codec, payload)| (codec, payload, 0));
+        let deadline = request.timeout.deadline(session);
+        let outgoing = Outgoing {
+            uri: &request.uri,
+            gzip: 0,
+            body: body.as_mut().map(|(codec, payload, from)| (*codec, payload, *from)),
+        };
+        let to = (&*shared.settings, session.generation());
+        let started = shared.with(|machine| {
+            let id = machine.start_pull(to, outgoing, deadline.map(|(at, _)| at), cx.waker()).ok()?;
+            shared.write_in_place(machine);
+            Some(id)
+        });
+        match (started, body) {
+            (Some(_), Some((_, payload, _))) => buffer::give(payload),
+            (None, body) => *self = Departure::Encoded { body, deadline },
+            _ => {}
+        }
+        Ok(started)
+    }
+
     /// Leads a call through the hooks before its write.
     fn hook(
         hooks: &Arc<dyn CallHooks>,
@@ -277,6 +309,11 @@ impl<'a> Departure<'a> {
 }
 
 impl Followed {
+    #[inline]
+    fn is_nothing(&self) -> bool {
+        self.hooked.is_none() && self.log.is_none()
+    }
+
     #[inline]
     fn see_body(&mut self, body: Option<&(u8, Vec<u8>)>) {
         if let Some(log) = &mut self.log {
@@ -364,6 +401,7 @@ impl<'a> PullFlight<'a> {
     }
 
     /// Drives the pull to its reply packet, whose body is inflated; a status other than OK is an error.
+    #[inline]
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -371,8 +409,18 @@ impl<'a> PullFlight<'a> {
         encode: Encode<'_>,
     ) -> Poll<Result<Packet>> {
         let reply = ready!(self.poll_reply(cx, request, encode));
+        match &reply {
+            Ok(packet) if self.followed.is_nothing() && packet.gzip() == 0 && is_ok(packet) => {
+                Poll::Ready(reply)
+            }
+            _ => Poll::Ready(self.open(reply, request)),
+        }
+    }
+
+    /// Makes of a reply packet what its caller is to see.
+    fn open(&mut self, reply: Result<Packet>, request: &Request<'_>) -> Result<Packet> {
         let reply = match reply {
-            Ok(packet) if !Code::from(packet.code()).is_ok() => {
+            Ok(packet) if !is_ok(&packet) => {
                 let status = Status::new(packet.code(), packet.status().to_owned());
                 buffer::give(packet.into_buf());
                 let error = Error::new(Kind::Status(status)).with_delivery(Delivery::Answered);
@@ -393,7 +441,7 @@ impl<'a> PullFlight<'a> {
         if let Some(log) = self.followed.log.take() {
             end_log(log, reply.as_ref(), false);
         }
-        Poll::Ready(reply)
+        reply
     }
 
     /// Whether hooks of plugins look at the reply.
@@ -416,63 +464,75 @@ impl<'a> PullFlight<'a> {
         Poll::Ready(reply)
     }
 
+    #[inline]
     fn poll_reply(
         &mut self,
         cx: &mut Context<'_>,
         request: &Request<'_>,
         encode: Encode<'_>,
     ) -> Poll<Result<Packet>> {
-        let shared = self.session.shared();
-        let ended = match &mut self.progress {
-            Progress::Departing(_) => {
-                return match ready!(self.poll_sent(cx, request, encode)) {
-                    Ok(()) => Poll::Pending,
-                    Err(error) => Poll::Ready(Err(error)),
-                };
-            }
-            Progress::Sent { id, kept } => {
-                let (ended, room) = shared.with(|machine| {
-                    (machine.take_pull(*id, cx.waker()), machine.room_for_waiting(&shared.settings))
-                });
-                let Some(ended) = ended else { return Poll::Pending };
-                shared.tell_of(room);
-                let again = match &ended {
-                    Ended::NotTaken(_) => true,
-                    Ended::Closed(_) => request.idempotent,
-                    _ => false,
-                };
-                if again && let Some((body, deadline)) = kept.take().filter(|_| shared.machine().redials()) {
-                    self.may_have_run |= matches!(ended, Ended::Closed(_));
-                    self.progress = Progress::Departing(Departure::Encoded { body, deadline });
-                    if let Some(log) = &mut self.followed.log {
-                        log.goes_again();
-                    }
-                    return self.poll_reply(cx, request, encode);
+        match &mut self.progress {
+            Progress::Departing(_) => match ready!(self.poll_sent(cx, request, encode)) {
+                Ok(()) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error)),
+            },
+            Progress::Sent { id, .. } => match self.session.shared().take_pull(*id, cx.waker()) {
+                None => Poll::Pending,
+                Some(Ended::Reply(packet)) if self.followed.is_nothing() => {
+                    // Its slot may be another call's by now: what is dropped must not cancel that one.
+                    self.progress = Progress::Ended;
+                    Poll::Ready(Ok(packet))
                 }
-                if matches!(ended, Ended::Closed(_)) {
-                    shared.ledger.cut_off(Direction::Outbound, &request.uri, &shared.remote());
-                }
-                if let (Some(log), Ended::Reply(packet)) = (&mut self.followed.log, &ended) {
-                    log.replied(packet);
-                }
-                match ended {
-                    Ended::Reply(packet) if self.sees_reply() => {
-                        return self.read_hooked(cx, packet, request);
-                    }
-                    ended => ended,
-                }
-            }
+                Some(ended) => self.poll_ended(cx, request, encode, ended),
+            },
             Progress::Hooked(future) => {
                 let read = ready!(future.as_mut().poll(cx));
                 self.progress = Progress::Ended;
-                return Poll::Ready(read.map_err(|error| self.name(error, request)));
+                Poll::Ready(read.map_err(|error| self.name(error, request)))
             }
             Progress::Ended => panic!("a call was polled after it had ended"),
+        }
+    }
+
+    /// What follows from the end of a pull that was sent, and is no longer among those that wait.
+    fn poll_ended(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &Request<'_>,
+        encode: Encode<'_>,
+        ended: Ended,
+    ) -> Poll<Result<Packet>> {
+        let shared = self.session.shared();
+        let sent = std::mem::replace(&mut self.progress, Progress::Ended);
+        let again = match &ended {
+            Ended::NotTaken(_) => true,
+            Ended::Closed(_) => request.idempotent,
+            _ => false,
         };
-        // Its slot may be another call's by now: what is dropped must not cancel that one.
-        self.progress = Progress::Ended;
-        let outcome = self.outcome(ended, request.timeout);
-        Poll::Ready(outcome.map_err(|error| self.name(error, request)))
+        if again
+            && let Progress::Sent { kept: Some((body, deadline)), .. } = sent
+            && shared.machine().redials()
+        {
+            self.may_have_run |= matches!(ended, Ended::Closed(_));
+            self.progress = Progress::Departing(Departure::Encoded { body, deadline });
+            if let Some(log) = &mut self.followed.log {
+                log.goes_again();
+            }
+            return self.poll_reply(cx, request, encode);
+        }
+        if matches!(ended, Ended::Closed(_)) {
+            shared.ledger.cut_off(Direction::Outbound, &request.uri, &shared.remote());
+        }
+        if let (Some(log), Ended::Reply(packet)) = (&mut self.followed.log, &ended) {
+            log.replied(packet);
+        }
+        match ended {
+            Ended::Reply(packet) if self.sees_reply() => self.read_hooked(cx, packet, request),
+            ended => {
+                let outcome = self.outcome(ended, request.timeout);
+                Poll::Ready(outcome.map_err(|error| self.name(error, request)))
+            }
+        }
     }
 
     /// Drives the pull into the session's output. It is ready at once where it stands there already.
@@ -486,6 +546,16 @@ impl<'a> PullFlight<'a> {
         let Progress::Departing(departure) = &mut self.progress else { return Poll::Ready(Ok(())) };
         if departure.is_new() {
             self.followed.begin(session, wire::Kind::PULL, request);
+            if shared.is_plain() && self.followed.is_nothing() && request.gzip == 0 {
+                match departure.start_plain(cx, session, request, encode) {
+                    Ok(Some(id)) => {
+                        self.progress = Progress::Sent { id, kept: None };
+                        return Poll::Ready(Ok(()));
+                    }
+                    Ok(None) => {}
+                    Err(error) => return Poll::Ready(Err(self.not_sent(error, request))),
+                }
+            }
         }
         let mut mark = self.followed.log.as_ref().map(CallLog::mark);
         let start: Start<'_> = &mut |machine, outgoing, deadline, waker| {
@@ -504,15 +574,18 @@ impl<'a> PullFlight<'a> {
                 self.progress = Progress::Sent { id, kept };
                 Poll::Ready(Ok(()))
             }
-            Err(error) => {
-                self.progress = Progress::Ended;
-                let error = self.name(error.with_delivery(self.unsent()), request);
-                if let Some(log) = self.followed.log.take() {
-                    log.fail(&error);
-                }
-                Poll::Ready(Err(error))
-            }
+            Err(error) => Poll::Ready(Err(self.not_sent(error, request))),
         }
+    }
+
+    #[cold]
+    fn not_sent(&mut self, error: Error, request: &Request<'_>) -> Error {
+        self.progress = Progress::Ended;
+        let error = self.name(error.with_delivery(self.unsent()), request);
+        if let Some(log) = self.followed.log.take() {
+            log.fail(&error);
+        }
+        error
     }
 
     /// Leads a reply through its hooks.
@@ -522,8 +595,6 @@ impl<'a> PullFlight<'a> {
         packet: Packet,
         request: &Request<'_>,
     ) -> Poll<Result<Packet>> {
-        // Its slot is free by now: there is nothing left to be cancelled.
-        self.progress = Progress::Ended;
         let session = self.session;
         let (Some(hooks), Some(hooked)) = (session.shared().hooks.clone(), &mut self.followed.hooked) else {
             return Poll::Ready(Ok(packet));
@@ -640,6 +711,10 @@ impl<'a> PushFlight<'a> {
         }
         Poll::Ready(pushed)
     }
+}
+
+fn is_ok(packet: &Packet) -> bool {
+    Code::from(packet.code()).is_ok()
 }
 
 /// Writes the event of a pull. Where `sealed`, the reply's body is as it travelled.

@@ -42,7 +42,7 @@ use crate::buffer;
 use crate::error::{Closed, Initiator};
 use crate::logs::{Mark, Marks};
 use crate::socket::Output;
-use crate::wire::{self, Body, Features, Header, IdFormat, Kind, PacketId, WireError};
+use crate::wire::{self, Body, Features, Header, IdFormat, Kind, PacketId, ProtobufHeader, WireError};
 
 /// A body of this size or more goes out from its own buffer; a smaller one is copied behind its header.
 pub(crate) const LARGE_BODY: usize = 16 * 1024;
@@ -312,6 +312,11 @@ impl Machine {
     /// Notes that a call waits for room.
     pub(crate) fn start_waiting(&mut self, need: Need) {
         self.waiting[need as usize] += 1;
+    }
+
+    /// Whether any does.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.waiting != [0; Need::COUNT]
     }
 
     pub(crate) fn stop_waiting(&mut self, need: Need) {
@@ -757,6 +762,21 @@ impl Machine {
             IdFormat::Sequence => PacketId::Sequence(id),
             _ => PacketId::Text(digits.format(id).into()),
         };
+        if let (PacketId::Text(id), Some((codec, payload, from))) = (&id, &packet.body)
+            && headers.codec == ProtobufHeader::ID
+            && self.announced
+            && packet.gzip == 0
+            && payload.len() - from < LARGE_BODY
+            && wire::write_plain(
+                self.output.tail(),
+                kind,
+                (id, packet.uri),
+                (*codec, &payload[*from..]),
+                &settings.wire,
+            )
+        {
+            return Ok(());
+        }
         let mut header = Header::new(id, kind, packet.uri);
         header.gzip = packet.gzip;
         if !self.announced {

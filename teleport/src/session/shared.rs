@@ -15,6 +15,7 @@ use super::hooks::CallHooks;
 use super::ledger::Ledger;
 use super::machine::{Generation, Machine, Policy};
 use super::patience::Patience;
+use super::pending::Ended;
 use super::redial::{Redial, WhileDown};
 use super::settings::Settings;
 use super::wait::{Need, Room};
@@ -202,6 +203,11 @@ impl Shared {
         self.link.read().gone.clone()
     }
 
+    /// Whether calls go out as they are: no plugin sees them, and none is kept.
+    pub(super) fn is_plain(&self) -> bool {
+        self.hooks.is_none() && self.redial.is_none()
+    }
+
     /// Whether a pull is to be kept until it is answered, so that it can go over the next connection too.
     pub(super) fn keeps(&self, idempotent: bool) -> bool {
         self.redial.as_ref().is_some_and(|redial| idempotent || redial.while_down == WhileDown::Wait)
@@ -240,6 +246,19 @@ impl Shared {
         drop(machine);
         nudge.give();
         result
+    }
+
+    /// How a pull ended, if it has; else `waker` is kept.
+    pub(super) fn take_pull(&self, id: u64, waker: &Waker) -> Option<Ended> {
+        let mut machine = self.machine.lock();
+        let ended = machine.take_pull(id, waker)?;
+        if machine.has_waiting() || !machine.is_open() {
+            let (room, nudge) = (machine.room_for_waiting(&self.settings), machine.nudge());
+            drop(machine);
+            nudge.give();
+            self.tell_of(room);
+        }
+        Some(ended)
     }
 
     /// Writes the output in place where it is one lone call's: that saves waking the driver.
@@ -291,6 +310,12 @@ impl Shared {
 
     pub(crate) fn watch(&self, watched: bool) {
         self.watched.store(watched, Ordering::Relaxed);
+    }
+
+    /// Whether replies have nothing more to announce.
+    #[inline]
+    pub(crate) fn has_announced(&self) -> bool {
+        self.announced.load(Ordering::Relaxed) || self.settings.headers.features.is_none()
     }
 
     /// What a reply is to announce: what this side understands, in the first one.

@@ -19,6 +19,7 @@ use super::features::Features;
 use super::header::{Header, Kind};
 use super::header_codec::HeaderCodec;
 use super::id::{PacketId, decimal};
+use super::plain::{self, Success};
 use crate::status::Code;
 
 /// Headers as Protobuf messages, id `p`: the default.
@@ -67,36 +68,43 @@ impl HeaderCodec for ProtobufHeader {
 
     #[inline]
     fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Header<'a>, WireError> {
-        // Checked in one go: the header of a pull or push is ASCII but for what stands in its texts.
-        let mut reader = Reader { bytes, at: 0, text: std::str::from_utf8(bytes).ok() };
-        let mut header = Header::default();
-        while reader.at < bytes.len() {
-            let start = reader.at;
-            let key = reader.varint()?;
-            match (key >> 3, key & 7) {
-                (1, VARINT) => header.id = PacketId::Sequence(reader.varint()?),
-                (1, BYTES) => header.id = PacketId::Text(reader.text("id")?),
-                (2, VARINT) => header.kind = Kind::new(reader.int32()?),
-                (3, BYTES) => header.uri = reader.text("uri")?,
-                (4, VARINT) => header.gzip = reader.int32()?,
-                (5, VARINT) => header.code = reader.int32()?,
-                (6, BYTES) => header.status = reader.text("status")?,
-                (16, VARINT) => header.features = Features::new(reader.uint32()?),
-                (0, _) => return Err(bad(format!("a field at byte {start} has the number 0"))),
-                (field @ 1..=6, wire_type) => {
-                    return Err(bad(format!("field {field} at byte {start} has the wire type {wire_type}")));
-                }
-                (_, VARINT) => drop(reader.varint()?),
-                (_, FIXED64) => drop(reader.take(8)?),
-                (_, BYTES) => drop(reader.bytes()?),
-                (_, FIXED32) => drop(reader.take(4)?),
-                (field, wire_type) => {
-                    return Err(bad(format!("field {field} at byte {start} has the wire type {wire_type}")));
-                }
+        match plain::read(bytes) {
+            Some(header) => Ok(header),
+            None => decode_fields(bytes),
+        }
+    }
+}
+
+pub(super) fn decode_fields(bytes: &[u8]) -> Result<Header<'_>, WireError> {
+    // Checked in one go: the header of a pull or push is ASCII but for what stands in its texts.
+    let mut reader = Reader { bytes, at: 0, text: std::str::from_utf8(bytes).ok() };
+    let mut header = Header::default();
+    while reader.at < bytes.len() {
+        let start = reader.at;
+        let key = reader.varint()?;
+        match (key >> 3, key & 7) {
+            (1, VARINT) => header.id = PacketId::Sequence(reader.varint()?),
+            (1, BYTES) => header.id = PacketId::Text(reader.text("id")?),
+            (2, VARINT) => header.kind = Kind::new(reader.int32()?),
+            (3, BYTES) => header.uri = reader.text("uri")?,
+            (4, VARINT) => header.gzip = reader.int32()?,
+            (5, VARINT) => header.code = reader.int32()?,
+            (6, BYTES) => header.status = reader.text("status")?,
+            (16, VARINT) => header.features = Features::new(reader.uint32()?),
+            (0, _) => return Err(bad(format!("a field at byte {start} has the number 0"))),
+            (field @ 1..=6, wire_type) => {
+                return Err(bad(format!("field {field} at byte {start} has the wire type {wire_type}")));
+            }
+            (_, VARINT) => drop(reader.varint()?),
+            (_, FIXED64) => drop(reader.take(8)?),
+            (_, BYTES) => drop(reader.bytes()?),
+            (_, FIXED32) => drop(reader.take(4)?),
+            (field, wire_type) => {
+                return Err(bad(format!("field {field} at byte {start} has the wire type {wire_type}")));
             }
         }
-        Ok(header)
     }
+    Ok(header)
 }
 
 /// What has to be known of a successful reply to hand it to its caller.
@@ -111,6 +119,14 @@ impl SuccessHead {
     /// for theirs. `None` for every other header, which is then to be read whole.
     #[inline]
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        match plain::success(bytes) {
+            Success::Yes(id) => Some(SuccessHead { id: decimal(id)?, gzip: 0 }),
+            Success::No => None,
+            Success::Unknown => Self::read_fields(bytes),
+        }
+    }
+
+    pub(super) fn read_fields(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader { bytes, at: 0, text: None };
         let mut head = SuccessHead { id: 0, gzip: 0 };
         let (mut kind, mut code, mut text) = (0, 0, &b""[..]);

@@ -48,6 +48,7 @@ mod id;
 mod limits;
 mod packet;
 mod part;
+mod plain;
 mod sealed;
 mod uri;
 
@@ -65,6 +66,7 @@ pub use id::{IdFormat, PacketId};
 pub use limits::Limits;
 pub use packet::{Packet, PacketRef, RawBody, read};
 pub(crate) use part::{PART_HEAD, part_head, read_part_head};
+pub(crate) use plain::write_plain;
 pub use sealed::SealedBody;
 pub use uri::Uri;
 
