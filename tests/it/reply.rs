@@ -184,3 +184,35 @@ async fn plugins_see_what_was_set() {
         assert_eq!(told, (200, "seen".into(), 6, b'b', b"\x04done".to_vec()));
     }
 }
+
+static HELD: Mutex<Option<Context>> = Mutex::new(None);
+
+/// Uses a handler's context when the handler is through, for the last time.
+struct Late;
+
+impl Plugin for Late {
+    fn name(&self) -> &str {
+        "late"
+    }
+    async fn before_write_reply(&self, _: &mut OutgoingReply) -> Verdict {
+        if let Some(cx) = HELD.lock().unwrap().take() {
+            cx.set_reply_status(Status::new(1, "stale"));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_too_late_is_not_for_the_next_call() {
+    let hold = |cx, hold: bool| async move {
+        if hold {
+            *HELD.lock().unwrap() = Some(cx);
+        }
+        Ok(())
+    };
+    let server = Peer::builder().pull("/hold", hold).unwrap().plugin(Late).build().unwrap();
+    let session = Peer::builder().build().unwrap().connect(&server).await.unwrap();
+    for hold in [true, false] {
+        session.pull("/hold").body(&hold).await.unwrap();
+    }
+}

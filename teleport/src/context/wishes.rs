@@ -1,6 +1,7 @@
 //! How a handler wants its reply to be written, where it says so.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use parking_lot::Mutex;
 
@@ -47,6 +48,16 @@ impl Wishes {
     #[inline]
     pub(crate) fn are_set(&self) -> bool {
         self.is_set.load(Ordering::Acquire)
+    }
+
+    /// Whether nobody else has these, and nobody has left anything in them.
+    pub(crate) fn are_blank(this: &Arc<Self>) -> bool {
+        if Arc::strong_count(this) > 1 {
+            return false;
+        }
+        // The count is read relaxed: what was said before another let go is seen behind this.
+        fence(Ordering::Acquire);
+        !this.are_set()
     }
 
     /// The codec that it said.

@@ -60,8 +60,9 @@ impl Place {
     /// Keeps a place whose future has ended, so that it holds nothing any more.
     #[inline]
     pub(super) fn keep(mut self, warm: &mut Warm) {
-        // Somebody has kept the context: what it says is not for the next call.
-        if Arc::strong_count(&self.wishes) > 1 {
+        // Somebody has kept the context, or has said something with it since the answer was taken: that is not for the
+        // next call.
+        if !Wishes::are_blank(&self.wishes) {
             self.wishes = Arc::default();
         }
         if let Some(other) = warm.0.replace(self) {
