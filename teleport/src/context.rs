@@ -19,7 +19,7 @@ use crate::session::{Session, now};
 use crate::status::{Code, Status};
 use crate::wire::{Header, Packet, PacketId, PacketRef, RawBody, SealedBody, Uri};
 
-pub(crate) use answer::{Answer, log_refused, refuse, write_answer, write_logged, write_status};
+pub(crate) use answer::{Answer, log_refused, refuse, write_answer, write_fallback, write_logged};
 pub use body::ReplyBody;
 pub(crate) use wishes::Wishes;
 

@@ -138,6 +138,20 @@ async fn what_is_understood_is_announced_once_in_each_kind_of_packet() {
     }
 }
 
+/// What a handler would answer if it were stopped is made beforehand, and announces nothing.
+#[tokio::test]
+async fn what_is_understood_is_announced_where_the_first_handler_waits() {
+    let server = Peer::builder().pull("/later", |_, ()| async {
+        tokio::task::yield_now().await;
+        Ok(())
+    });
+    let (mut raw, _session) = RawPeer::connect(&server.unwrap().build().unwrap()).await;
+    raw.pull("1", "/later", Body::None).await;
+    let frame = raw.try_receive_frame().await.unwrap();
+    let (reply, _) = wire::read(&frame, &HeaderCodecs::default(), &Limits::default()).unwrap().unwrap();
+    assert_eq!((reply.header.code, reply.header.features), (200, Features::ALL));
+}
+
 #[tokio::test]
 async fn large_bodies_both_ways_arrive_beside_small_ones() {
     let (a, b) = (peer().build().unwrap(), peer().build().unwrap());

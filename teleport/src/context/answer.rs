@@ -56,16 +56,31 @@ pub(crate) fn log_refused(shared: &Shared, uri: &str, status: &Status) {
 }
 
 /// Writes a reply that has only a status. A push gets none.
-pub(crate) fn write_status(
+fn write_status(shared: &Shared, header: &Header<'_>, header_codec: u8, status: &Status, out: &mut Output) {
+    if header.kind.is_push() {
+        return log_refused(shared, &header.uri, status);
+    }
+    write_status_with(shared, shared.announcement(), (header, header_codec), status, out);
+}
+
+/// Writes the reply to a pull that is sent if there is no other. It announces nothing, as it hardly ever is.
+pub(crate) fn write_fallback(
     shared: &Shared,
     header: &Header<'_>,
     header_codec: u8,
     status: &Status,
     out: &mut Output,
 ) {
-    if header.kind.is_push() {
-        return log_refused(shared, &header.uri, status);
-    }
+    write_status_with(shared, Features::NONE, (header, header_codec), status, out);
+}
+
+fn write_status_with(
+    shared: &Shared,
+    features: Features,
+    (header, header_codec): (&Header<'_>, u8),
+    status: &Status,
+    out: &mut Output,
+) {
     let settings = &shared.settings;
     let reply = Header {
         id: header.id.clone(),
@@ -79,7 +94,7 @@ pub(crate) fn write_status(
         gzip: header.gzip,
         code: status.code().number(),
         status: status.text().into(),
-        features: shared.announcement(),
+        features,
     };
     let codecs = &settings.headers.codecs;
     let before = out.len();

@@ -13,7 +13,7 @@ use super::pace::Pace;
 use super::places::{Place, Places, Warm};
 use super::slot::{ReplyCodec, Slot};
 use crate::codec::gzip;
-use crate::context::{Answer, CallState, Context, refuse, write_answer, write_logged, write_status};
+use crate::context::{Answer, CallState, Context, refuse, write_answer, write_fallback, write_logged};
 use crate::logs::CallLog;
 use crate::session::{Direction, Serving, Session, inflate};
 use crate::socket::Output;
@@ -186,7 +186,7 @@ fn spawn(session: Session, call: Call) {
     // Encoded now: nothing may be left to do where the task is dropped.
     let mut fallback = Output::default();
     if header.kind.is_pull() {
-        write_status(session.shared(), &header, header_codec, &no_answer(&header.uri), &mut fallback);
+        write_fallback(session.shared(), &header, header_codec, &no_answer(&header.uri), &mut fallback);
     }
     let serving = Serving::start(session, fallback, bytes);
     tokio::spawn(async move {

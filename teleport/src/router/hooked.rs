@@ -9,7 +9,7 @@ use super::handler::{Handler, Started, no_answer};
 use super::places::Warm;
 use super::routes::Router;
 use super::table::Entry;
-use crate::context::{Answer, CallState, Context, log_refused, write_status};
+use crate::context::{Answer, CallState, Context, log_refused, write_fallback};
 use crate::plugin::{Chain, OutgoingReply, waited};
 use crate::session::{Serving, Session, poll_once};
 use crate::socket::Output;
@@ -197,7 +197,7 @@ fn spawn<F>(
 {
     let mut fallback = Output::default();
     if header.kind.is_pull() {
-        write_status(session.shared(), header, header_codec, &no_answer(&header.uri), &mut fallback);
+        write_fallback(session.shared(), header, header_codec, &no_answer(&header.uri), &mut fallback);
     }
     let serving = Serving::start(session, fallback, bytes);
     tokio::spawn(async move {
