@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use teleport::wire::{Body, Features, Header, Kind, PacketId};
 use teleport::{Connection, Initiator, Peer, Session, Timeouts};
 use teleport_tests::{RawPeer, json};
 use tokio::time::{Instant, sleep};
@@ -154,4 +155,37 @@ async fn each_session_may_have_its_own() {
     let stayed = stays(&short).await;
     assert!((8..=11).contains(&stayed), "{stayed}");
     assert!(long.is_open());
+}
+
+/// So that a pull of the other side that crosses the end is known as not run.
+#[tokio::test(start_paused = true)]
+async fn who_is_not_waited_for_is_told_that_it_is_over() {
+    let server = peer(Timeouts::default().with_idle(second(200)));
+    for speaks in [false, true] {
+        let (mut raw, session) = RawPeer::connect(&server).await;
+        if speaks {
+            let features = Features::ALL;
+            let pull = Header { features, ..Header::new(PacketId::Text("1".into()), Kind::PULL, "/echo") };
+            raw.send_packet(&pull, json("0")).await;
+            assert!(raw.receive().await.kind().is_reply());
+        }
+        assert_eq!(
+            raw.try_receive().await.map(|last| last.uri().to_owned()).as_deref(),
+            Some("teleport:farewell")
+        );
+        assert!(raw.try_receive().await.is_none());
+        drop(raw);
+        session.closed().await;
+    }
+}
+
+/// It says that it shuts down, waits for its own handlers, and is never heard of again.
+#[tokio::test(start_paused = true)]
+async fn who_is_about_to_close_and_does_not_is_not_waited_for() {
+    let server = peer(Timeouts::default().with_idle(second(100)));
+    let (mut raw, session) = RawPeer::connect(&server).await;
+    let refusal = Header::new(PacketId::Text("-".into()), Kind::REPLY, "teleport:not-taken");
+    raw.send_packet(&Header { code: 503, status: "closing".into(), ..refusal }, Body::None).await;
+    let stayed = tokio::time::timeout(second(1000), stays(&session)).await.expect("it ends");
+    assert!((99..=131).contains(&stayed), "{stayed}");
 }

@@ -154,7 +154,7 @@ impl Driver {
         if !machine.is_drained() || !self.output.is_empty() {
             return Poll::Pending;
         }
-        let began_here = machine.closed().is_some_and(|closed| closed.initiator == Initiator::User);
+        let began_here = machine.closed().is_some_and(|closed| closed.initiator != Initiator::Remote);
         drop(machine);
         if began_here && self.dispatch.is_reading() && !std::mem::replace(&mut self.said_farewell, true) {
             self.dispatch.say_farewell(&mut self.output);

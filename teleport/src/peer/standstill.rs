@@ -113,7 +113,8 @@ fn end(session: &Session, impatience: Impatience) {
         if !session.shared().break_off(&closed) {
             session.cut_off(closed);
         }
-    } else if session.is_open() {
+    } else if !session.shared().machine().is_closed() {
+        // Also one that is held: the other side, which is about to close, may be gone.
         tracing::debug!(target: "teleport", %peer, reason = %closed.reason, "a session is closed");
         session.shared().drain(closed);
     }

@@ -488,6 +488,7 @@ impl Shared {
         self.note_alive();
         self.patience.start_again();
         let generation = self.with(|machine| machine.relink(self.early.is_some()));
+        self.patience.start_again();
         if generation.is_none() {
             self.forget_connection();
         }
