@@ -477,7 +477,7 @@ impl Begun {
                 sessions.let_in(session);
             }
         };
-        Some(Hooks(tokio::spawn(welcome(chain, session, (side, limit), enter))))
+        Some(Hooks(tokio::spawn(welcome(chain, &session, (side, limit), enter))))
     }
 }
 

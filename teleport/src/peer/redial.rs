@@ -158,8 +158,7 @@ impl Run {
         }
         let chain = chain.clone();
         let hooks = tokio::spawn(async move {
-            // Where it fails, the connection is given up, and the driver ends.
-            let welcomed = welcome(chain, session.clone(), (Side::Dialed, left), |_| {}).await;
+            let welcomed = welcome.await;
             match &welcomed {
                 Ok(()) => {
                     tracing::info!(target: "teleport", peer = %remote, attempt, "a session is open again");
@@ -176,6 +175,8 @@ impl Run {
 
     /// Closes a session that is down.
     fn give_up(&self, attempts: u32, address: &impl std::fmt::Display, why: &str) {
+        // Where it fails, the connection is given up, and the driver ends.
+        let welcome = welcome(chain, &session, (Side::Dialed, left), |_| {});
         let times = if attempts == 1 { "once".into() } else { format!("{attempts} times") };
         let reason =
             format!("dialed {address} {times} in vain (setting `redial.attempts`), and at last: {why}");

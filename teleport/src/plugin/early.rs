@@ -1,6 +1,7 @@
 //! Sessions that have begun and are not open yet.
 
 use std::fmt;
+use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -190,17 +191,26 @@ impl fmt::Debug for EarlyCall {
 /// Leads a session that has begun through the hooks of its side. When they are through, `enter` is called to enter it
 /// among the open ones, and what waited goes to its handlers; where one refuses, the session is closed.
 ///
-/// To be run in a task of its own: dropped before its end, it ends the session.
-pub(crate) async fn welcome(
+/// To be run in a task of its own: dropped before its end, also where it was never polled, it ends the session.
+pub(crate) fn welcome(
     chain: Arc<Chain>,
-    session: Session,
-    (side, limit): (Side, Duration),
-    enter: impl FnOnce(&Session),
-) -> Result<()> {
+    session: &Session,
+    sided: (Side, Duration),
+    enter: impl FnOnce(&Session) + Send + 'static,
+) -> impl Future<Output = Result<()>> + Send + 'static {
     // What the hooks take and answer belongs to this connection.
     let session = session.pinned(session.shared().machine().generation());
+    lead(chain, Unsettled { session, refused: None }, sided, enter)
+}
+
+async fn lead(
+    chain: Arc<Chain>,
+    mut unsettled: Unsettled,
+    (side, limit): (Side, Duration),
+    enter: impl FnOnce(&Session) + Send + 'static,
+) -> Result<()> {
+    let session = unsettled.session.clone();
     let shared = session.shared();
-    let mut unsettled = Unsettled { session: &session, refused: None };
     let mut early = Early { session: &session, chain: &chain, side };
     let passed = || {
         if let Some(early) = &shared.early {
@@ -235,12 +245,12 @@ pub(crate) async fn welcome(
 }
 
 /// A session whose hooks are not through. Dropped, it is not let in.
-struct Unsettled<'a> {
-    session: &'a Session,
+struct Unsettled {
+    session: Session,
     refused: Option<Refusal>,
 }
 
-impl Drop for Unsettled<'_> {
+impl Drop for Unsettled {
     fn drop(&mut self) {
         let shared = self.session.shared();
         match self.refused.take() {
