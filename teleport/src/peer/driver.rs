@@ -336,10 +336,14 @@ impl Drop for Driver {
             return self.shared.forget_connection();
         }
         self.shared.machine().stop_redialing();
-        let reason = "the runtime that drove it was shut down";
-        self.end(Closed { initiator: Initiator::User, reason: reason.into() });
+        self.end(runtime_is_gone());
         self.shared.forget_connection();
     }
+}
+
+/// Why a session ends that nobody drives any more.
+pub(super) fn runtime_is_gone() -> Closed {
+    Closed { initiator: Initiator::User, reason: "the runtime that drove it was shut down".into() }
 }
 
 fn read_failed(error: ReadError) -> Closed {

@@ -1,5 +1,6 @@
 //! The task of a session: its connections, one after the other, and what follows when it is over.
 
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::dial::Way;
-use super::driver::Driver;
+use super::driver::{Driver, runtime_is_gone};
 use crate::error::{Closed, Initiator, Result};
 use crate::plugin::{Disconnected, Side, welcome};
 use crate::router::Router;
@@ -61,10 +62,22 @@ impl Next {
     }
 }
 
+/// A session whose task runs. Dropped with its runtime while there is no driver that would end it, it ends here.
+struct Unended<'a>(&'a Run);
+
+impl Drop for Unended<'_> {
+    fn drop(&mut self) {
+        if !self.0.shared.machine().is_closed() {
+            self.0.end(runtime_is_gone());
+        }
+    }
+}
+
 impl Run {
     /// Runs the session to its end, over as many connections as it gets, and what has to follow that.
     pub(super) async fn run(&self, first: Driver, way: Option<Way>) {
         let mut failures = Failures::default();
+        let unended = Unended(self);
         first.await;
         self.disconnected().await;
         if let (Some(way), Some(redial)) = (&way, &self.shared.redial) {
@@ -73,11 +86,8 @@ impl Run {
                 self.disconnected().await;
             }
         }
-        // Whoever ended it while it was down has left the reason.
-        let ended = self.shared.machine().closed().cloned();
-        if let Some(closed) = ended.filter(|_| !self.shared.machine().is_closed()) {
-            self.end(closed);
-        }
+        self.end_as_told();
+        drop(unended);
         if let Some(closed) = self.shared.machine().closed() {
             let peer = self.shared.remote();
             tracing::debug!(target: "teleport", %peer, reason = %closed.reason, "session closed");
@@ -97,7 +107,16 @@ impl Run {
             Some(early) => early.passed().await,
         };
         let over = Disconnected { shared, closed: &closed };
-        if tokio::time::timeout(shared.settings.timeouts.close, chain.end(passed, &over)).await.is_err() {
+        let mut hooks = pin!(tokio::time::timeout(shared.settings.timeouts.close, chain.end(passed, &over)));
+        let told = match shared.quit.run_until_cancelled(hooks.as_mut()).await {
+            Some(told) => told,
+            None => {
+                // Whoever ends a session that is down does not wait for them.
+                self.end_as_told();
+                hooks.await
+            }
+        };
+        if told.is_err() {
             tracing::warn!(
                 target: "teleport",
                 peer = %shared.remote(),
@@ -157,6 +176,8 @@ impl Run {
             return Some(Next { driver, hooks: None });
         }
         let chain = chain.clone();
+        // Where it fails, the connection is given up, and the driver ends.
+        let welcome = welcome(chain, &session, (Side::Dialed, left), |_| {});
         let hooks = tokio::spawn(async move {
             let welcomed = welcome.await;
             match &welcomed {
@@ -175,13 +196,19 @@ impl Run {
 
     /// Closes a session that is down.
     fn give_up(&self, attempts: u32, address: &impl std::fmt::Display, why: &str) {
-        // Where it fails, the connection is given up, and the driver ends.
-        let welcome = welcome(chain, &session, (Side::Dialed, left), |_| {});
         let times = if attempts == 1 { "once".into() } else { format!("{attempts} times") };
         let reason =
             format!("dialed {address} {times} in vain (setting `redial.attempts`), and at last: {why}");
         tracing::warn!(target: "teleport", %reason, "a session is given up");
         self.end(Closed { initiator: Initiator::Library, reason: reason.into() });
+    }
+
+    /// Closes a session that was ended while it was down: whoever did has left the reason.
+    fn end_as_told(&self) {
+        let ended = self.shared.machine().closed().cloned();
+        if let Some(closed) = ended.filter(|_| !self.shared.machine().is_closed()) {
+            self.end(closed);
+        }
     }
 
     /// Closes a session that is down. It leaves its peer first, so that whoever is told of the end finds it gone.
