@@ -55,6 +55,8 @@ pub(crate) enum Kind {
     Closed(Closed),
     /// The session has no connection, and dials for another: the call was not to wait for that, or waited so long.
     Down { closed: Closed, after: Option<Duration> },
+    /// The session has no connection, and as many calls wait for the next one as may.
+    Crowded { closed: Closed, most: u32 },
     /// A bound of this side is reached.
     Limit(Cow<'static, str>),
     /// A value could not be written by its codec.
@@ -170,14 +172,14 @@ impl Error {
     /// [`Redial`](crate::Redial). Where the call waited for one it [is a timeout](Self::is_timeout) too.
     #[must_use]
     pub fn is_down(&self) -> bool {
-        matches!(self.0.kind, Kind::Down { .. })
+        matches!(self.0.kind, Kind::Down { .. } | Kind::Crowded { .. })
     }
 
     /// Whether a bound is reached; the text names it and its setting.
     #[must_use]
     pub fn is_limit(&self) -> bool {
         match &self.0.kind {
-            Kind::Limit(_) | Kind::NoRoom { .. } => true,
+            Kind::Limit(_) | Kind::NoRoom { .. } | Kind::Crowded { .. } => true,
             Kind::Wire(error) => error.is_too_large(),
             _ => false,
         }
@@ -248,6 +250,7 @@ impl Error {
             Kind::Refused(_) | Kind::Encode(_) | Kind::Config(_) | Kind::Conflict(_) => Initiator::User,
             Kind::Timeout(_)
             | Kind::NoRoom { .. }
+            | Kind::Crowded { .. }
             | Kind::Limit(_)
             | Kind::Wire(_)
             | Kind::Io(..)
@@ -356,6 +359,12 @@ impl fmt::Display for Kind {
             Kind::Down { closed, after: Some(after) } => {
                 write!(f, "no connection within {after:?}; down, and dialing again: {}", closed.reason)
             }
+            Kind::Crowded { closed, most } => write!(
+                f,
+                "the session is down, and {most} calls wait for its next connection already (setting \
+                 `redial.max_waiting`); it dials again: {}",
+                closed.reason
+            ),
             Kind::NoRoom { after, pulls, bytes } => write!(
                 f,
                 "no room within {after:?}: {pulls} pulls wait for their reply (setting `limits.max_pulls_out`), or \
@@ -446,7 +455,7 @@ impl From<Error> for Status {
                 Code::GATEWAY_TIMEOUT
             }
             Kind::Closed(_) | Kind::Io(..) | Kind::Tls(_) | Kind::Decode(_) => Code::BAD_GATEWAY,
-            Kind::Unavailable(_) | Kind::Down { after: None, .. } => Code::UNAVAILABLE,
+            Kind::Unavailable(_) | Kind::Down { after: None, .. } | Kind::Crowded { .. } => Code::UNAVAILABLE,
             _ => Code::INTERNAL,
         };
         Status::new(code, error.to_string())

@@ -155,6 +155,8 @@ impl Way {
             _ if error.is_timeout() => Code::GATEWAY_TIMEOUT,
             // No session could be had, such as where the peer has as many as it may.
             None if error.is_limit() => Code::UNAVAILABLE,
+            // Too much waits for it to be reached again.
+            Some(_) if error.is_limit() && error.is_down() => Code::UNAVAILABLE,
             Some(_) if error.is_limit() => Code::TOO_LARGE,
             _ => Code::BAD_GATEWAY,
         };

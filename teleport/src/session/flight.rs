@@ -200,6 +200,8 @@ impl<'a> Departure<'a> {
                             return Poll::Ready(Ok((id, None)));
                         }
                         Err(Refused::Full) => {
+                            let is_hook = shared.machine().is_greeted_by(session.generation());
+                            let need = if is_hook { need.of_link() } else { need };
                             let room = shared.wait_for_room(need, deadline.map(|(at, _)| at));
                             *self = Departure::Waiting { body: body.take(), deadline: *deadline, room };
                         }
@@ -209,12 +211,8 @@ impl<'a> Departure<'a> {
                         Err(Refused::Down(closed)) => {
                             return Poll::Ready(Err(Error::new(Kind::Down { closed, after: None })));
                         }
-                        Err(Refused::Crowded(most)) => {
-                            let text = format!(
-                                "the session is down, and {most} calls wait for its next connection already (setting \
-                                 `redial.max_waiting`)"
-                            );
-                            return Poll::Ready(Err(Error::limit(text)));
+                        Err(Refused::Crowded(closed, most)) => {
+                            return Poll::Ready(Err(Error::new(Kind::Crowded { closed, most })));
                         }
                         Err(Refused::Wire(error)) => return Poll::Ready(Err(error.into())),
                     }

@@ -153,7 +153,7 @@ pub(crate) enum Refused {
     /// There is no connection, and calls are not to wait for one.
     Down(Closed),
     /// There is no connection, and as many calls wait for one as may.
-    Crowded(u32),
+    Crowded(Closed, u32),
     Closed(Closed),
     Wire(WireError),
 }
@@ -326,16 +326,18 @@ impl Machine {
     /// For which of those that wait there is room, or never will be any.
     pub(crate) fn room_for_waiting(&self, settings: &Settings) -> Room {
         // Without a connection there is none, unless they are to be told that.
-        if self.awaits_connection().is_some() && self.redial.is_some_and(|policy| policy.waits) {
-            return Room::new(|_| false);
-        }
-        let closed = !self.is_open();
-        let output = closed || self.output.len() <= settings.limits.max_queued as usize;
-        let slot = closed || (output && self.pending.len() < settings.limits.max_pulls_out as usize);
+        let calls = self.is_open()
+            || self.awaits_connection().is_none()
+            || !self.redial.is_some_and(|policy| policy.waits);
+        let (closed, over) = (!self.is_open(), self.is_down() || self.is_closed());
+        let output = self.output.len() <= settings.limits.max_queued as usize;
+        let slot = output && self.pending.len() < settings.limits.max_pulls_out as usize;
         Room::new(|need| {
             let is_there = match need {
-                Need::Output => output,
-                Need::Slot => slot,
+                Need::Output => calls && (closed || output),
+                Need::Slot => calls && (closed || slot),
+                Need::LinkOutput => over || output,
+                Need::LinkSlot => over || slot,
             };
             is_there && self.waiting[need as usize] > 0
         })
@@ -654,6 +656,11 @@ impl Machine {
     }
 
     pub(crate) fn generation(&self) -> Generation {
+    /// Whether hooks look at the connection, which is that of this number.
+    pub(crate) fn is_greeted_by(&self, generation: Generation) -> bool {
+        matches!(self.state, State::Greeting(_)) && generation == self.generation
+    }
+
         self.generation
     }
 
@@ -719,15 +726,13 @@ impl Machine {
     fn admit_unopened(&self, closed: &Closed, generation: Generation) -> Result<(), Refused> {
         match (self.awaits_connection(), self.redial) {
             // The hooks that look at a new connection may use it.
-            (Some(_), _) if matches!(self.state, State::Greeting(_)) && generation == self.generation => {
-                Ok(())
-            }
-            (Some(_), Some(Policy { waits: true, max_waiting })) => {
-                let waiting: usize = self.waiting.iter().sum();
+            (Some(_), _) if self.is_greeted_by(generation) => Ok(()),
+            (Some(closed), Some(Policy { waits: true, max_waiting })) => {
+                let waiting: usize = Need::OF_CALLS.map(|need| self.waiting[need as usize]).iter().sum();
                 Err(if waiting < max_waiting as usize {
                     Refused::Full
                 } else {
-                    Refused::Crowded(max_waiting)
+                    Refused::Crowded(closed.clone(), max_waiting)
                 })
             }
             (Some(closed), Some(_)) => Err(Refused::Down(closed.clone())),

@@ -38,7 +38,7 @@ impl Serving {
                     break;
                 }
             }
-            shared.gone().run_until_cancelled(shared.wait_for_room(Need::Output, None)).await;
+            shared.gone().run_until_cancelled(shared.wait_for_room(Need::LinkOutput, None)).await;
         }
         shared.drop_reply(&mut reply);
         // Not needed any more; its buffer is kept.

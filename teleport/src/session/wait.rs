@@ -14,17 +14,31 @@ pub(crate) enum Need {
     Output,
     /// The output and a slot among the pulls in flight.
     Slot,
+    /// The output of the connection that there is, while others wait for the next: for replies, and for hooks that look at it.
+    LinkOutput,
+    /// That, and a slot.
+    LinkSlot,
 }
 
 impl Need {
-    pub(crate) const ALL: [Need; 2] = [Need::Output, Need::Slot];
+    pub(crate) const ALL: [Need; 4] = [Need::Output, Need::Slot, Need::LinkOutput, Need::LinkSlot];
+    /// Of calls, but for those of hooks that look at a new connection.
+    pub(super) const OF_CALLS: [Need; 2] = [Need::Output, Need::Slot];
     pub(crate) const COUNT: usize = Self::ALL.len();
 
     /// The kind of call that has this need.
     pub(super) fn kind(self) -> Kind {
         match self {
-            Need::Output => Kind::PUSH,
-            Need::Slot => Kind::PULL,
+            Need::Output | Need::LinkOutput => Kind::PUSH,
+            Need::Slot | Need::LinkSlot => Kind::PULL,
+        }
+    }
+
+    /// The same, of who belongs to the connection that there is.
+    pub(super) fn of_link(self) -> Self {
+        match self {
+            Need::Output | Need::LinkOutput => Need::LinkOutput,
+            Need::Slot | Need::LinkSlot => Need::LinkSlot,
         }
     }
 }

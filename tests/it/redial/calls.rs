@@ -1,7 +1,7 @@
 //! What becomes of calls when a connection is lost, and while there is none.
 
 use teleport::wire::PacketId;
-use teleport::{Code, Delivery, Error, WhileDown};
+use teleport::{Code, Delivery, Error, ReverseProxy, Upstream, WhileDown};
 
 use super::*;
 
@@ -210,7 +210,8 @@ async fn calls_wait_for_a_connection_no_longer_than_they_may_and_no_more_than_ma
     let waiting = [wait("/1"), wait("/2")];
     tokio::task::yield_now().await;
     let error = session.push("/3").await.unwrap_err();
-    assert!(error.is_limit() && !error.may_have_run(), "{error}");
+    assert!(error.is_limit() && error.is_down() && !error.may_have_run(), "{error}");
+    assert_eq!(teleport::Status::from(session.push("/3").await.unwrap_err()).code(), Code::UNAVAILABLE);
     assert!(
         error.to_string().contains("2 calls wait") && error.to_string().contains("redial.max_waiting"),
         "{error}"
@@ -226,6 +227,27 @@ async fn calls_wait_for_a_connection_no_longer_than_they_may_and_no_more_than_ma
         session.pull("/4").timeout(Duration::from_secs(1)).await.unwrap_err().is_timeout(),
         "there is room again"
     );
+}
+
+/// It is not the call that is too large.
+#[tokio::test(start_paused = true)]
+async fn a_proxy_tells_that_too_much_waits_for_its_upstream() {
+    let (place, listening, session, raw) = up(soon().with_max_waiting(1)).await;
+    drop((raw, listening, place));
+    reaches(&session, SessionState::Down).await;
+    let proxy = ReverseProxy::to(Upstream::from(&session)).unwrap();
+    let gateway = Peer::builder().router(proxy.router()).unwrap().build().unwrap();
+    let caller = client();
+    let caller = caller.connect(&gateway).await.unwrap();
+    let waiting = tokio::spawn({
+        let session = session.clone();
+        async move { session.pull("/1").timeout(Duration::from_secs(7)).await.unwrap_err() }
+    });
+    tokio::task::yield_now().await;
+    let error = caller.pull("/2").await.unwrap_err();
+    assert_eq!(error.code(), Some(Code::UNAVAILABLE), "{error}");
+    assert!(error.to_string().contains("redial.max_waiting"), "{error}");
+    assert!(waiting.await.unwrap().is_timeout());
 }
 
 /// With a server that counts: whatever is lost, no call that is not marked runs twice.

@@ -115,7 +115,7 @@ fn refusal(result: Result<impl Sized, Refused>) -> String {
         Ok(_) => "taken".into(),
         Err(Refused::Full) => "full".into(),
         Err(Refused::Down(closed)) => format!("down: {}", closed.reason),
-        Err(Refused::Crowded(most)) => format!("{most} wait already"),
+        Err(Refused::Crowded(_, most)) => format!("{most} wait already"),
         Err(Refused::Closed(closed)) => format!("closed: {}", closed.reason),
         Err(Refused::Wire(error)) => error.to_string(),
     }
