@@ -190,7 +190,7 @@ fn spawn(session: Session, call: Call) {
     }
     let serving = Serving::start(session, fallback, bytes);
     tokio::spawn(async move {
-        let cancel = serving.session().shared().handlers();
+        let cancel = serving.handlers();
         let mut answer = None;
         let reply_codec = ReplyCodec { pull: codec, wishes: &wishes };
         let poll = std::future::poll_fn(|task| {

@@ -201,7 +201,7 @@ fn spawn<F>(
     }
     let serving = Serving::start(session, fallback, bytes);
     tokio::spawn(async move {
-        let cancel = serving.session().shared().handlers();
+        let cancel = serving.handlers();
         // `serving` answers with its fallback when it is dropped.
         let Some(done) = cancel.run_until_cancelled(hooks).await else { return };
         let mut out = Output::default();

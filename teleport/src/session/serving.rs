@@ -1,5 +1,7 @@
 //! A handler that runs in a task of its own.
 
+use tokio_util::sync::CancellationToken;
+
 use super::handle::Session;
 use super::wait::Need;
 use crate::socket::Output;
@@ -21,6 +23,11 @@ impl Serving {
 
     pub(crate) fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// What ends the handler, when its connection is lost for long enough, or the session is cut off.
+    pub(crate) fn handlers(&self) -> CancellationToken {
+        self.session.shared().handlers_of(self.session.generation())
     }
 
     /// Hands the reply to the session, when the session has room for it.

@@ -83,6 +83,8 @@ pub(crate) struct Link {
     /// What the handshake found out, where it runs over TLS.
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Arc<TlsInfo>>,
+    /// Its number.
+    generation: Generation,
     /// Ends the handlers that it started.
     handlers: CancellationToken,
     /// It is lost, and the session goes on without it.
@@ -96,6 +98,7 @@ impl Link {
             remote: connection.remote_addr().clone(),
             #[cfg(feature = "tls")]
             tls: connection.tls.clone(),
+            generation: 1,
             handlers: CancellationToken::new(),
             gone: CancellationToken::new(),
         }
@@ -196,6 +199,17 @@ impl Shared {
     /// What ends the handlers of the connection that there is.
     pub(crate) fn handlers(&self) -> CancellationToken {
         self.link.read().handlers.clone()
+    }
+
+    /// What ends the handlers of the connection of this number; where that is past, it has.
+    pub(crate) fn handlers_of(&self, generation: Generation) -> CancellationToken {
+        let link = self.link.read();
+        if link.generation == generation {
+            return link.handlers.clone();
+        }
+        let past = CancellationToken::new();
+        past.cancel();
+        past
     }
 
     /// What tells that the connection that there is is lost.
@@ -486,6 +500,7 @@ impl Shared {
             early.begin_again();
         }
         self.note_alive();
+        link.generation = self.machine().generation();
         self.patience.start_again();
         let generation = self.with(|machine| machine.relink(self.early.is_some()));
         self.patience.start_again();
