@@ -2,6 +2,7 @@
 
 mod backoff;
 mod calls;
+mod ends;
 mod plugins;
 
 use std::path::{Path, PathBuf};

@@ -485,8 +485,9 @@ impl Machine {
             }
         }
         match &mut self.state {
-            // Nothing is in flight that could end. It is closed by who would dial.
-            State::Down(reason) => *reason = closed,
+            // Nothing is in flight that could end. It is closed by who would dial, unless it goes on dialing.
+            State::Down(reason) if self.redial.is_none() => *reason = closed,
+            State::Down(_) => {}
             State::Open | State::Greeting(_) => {
                 self.state = State::Draining { closed, until, held: false };
                 self.call_at(until);
@@ -655,12 +656,12 @@ impl Machine {
         matches!(self.state, State::Open | State::Greeting(_))
     }
 
-    pub(crate) fn generation(&self) -> Generation {
     /// Whether hooks look at the connection, which is that of this number.
     pub(crate) fn is_greeted_by(&self, generation: Generation) -> bool {
         matches!(self.state, State::Greeting(_)) && generation == self.generation
     }
 
+    pub(crate) fn generation(&self) -> Generation {
         self.generation
     }
 

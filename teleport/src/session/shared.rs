@@ -420,11 +420,16 @@ impl Shared {
 
     /// As [`drain`](Self::drain), with another end.
     pub(crate) fn drain_until(&self, closed: Closed, until: Instant) {
-        let redials = self.with(|machine| {
+        let (redials, goes_on) = self.with(|machine| {
             machine.drain(closed, until);
-            self.ending.store(true, Ordering::Release);
-            machine.redials()
+            // It was lost before it could be drained, and is dialed again as it is.
+            let goes_on = machine.redials() && machine.is_down();
+            self.ending.fetch_or(!goes_on, Ordering::AcqRel);
+            (machine.redials(), goes_on)
         });
+        if goes_on {
+            return;
+        }
         if !redials {
             self.quit.cancel();
         }
@@ -483,6 +488,7 @@ impl Shared {
                 }
             });
         }
+        self.patience.start_again();
         self.gone().cancel();
         woken.into_iter().for_each(Waker::wake);
         self.changed.notify_waiters();
@@ -494,16 +500,15 @@ impl Shared {
     /// There is a connection again; the number of it. `None` where the session is over meanwhile.
     pub(crate) fn relink(&self, mut link: Link, writer: Arc<dyn Writer>) -> Option<Generation> {
         link.handlers = self.cancel.child_token();
+        link.generation = self.machine().generation();
         *self.link.write() = link;
         *self.writer.lock() = Some(writer);
         if let Some(early) = &self.early {
             early.begin_again();
         }
         self.note_alive();
-        link.generation = self.machine().generation();
         self.patience.start_again();
         let generation = self.with(|machine| machine.relink(self.early.is_some()));
-        self.patience.start_again();
         if generation.is_none() {
             self.forget_connection();
         }
@@ -527,6 +532,7 @@ impl Shared {
         let closed = Closed { initiator: Initiator::Library, reason: reason.into() };
         let until = in_a_while(self.settings.timeouts.close);
         self.with(|machine| machine.give_up(closed, until));
+        self.changed.notify_waiters();
         self.tell_early();
     }
 

@@ -167,6 +167,19 @@ fn a_connection_that_hooks_refuse_is_not_the_end() {
 }
 
 #[test]
+fn what_is_to_end_with_its_connection_and_has_none_dials_on() {
+    let later = Instant::now() + Duration::from_secs(5);
+    let mut machine = redialing(true);
+    lose(&mut machine);
+    let idle = Closed { initiator: Initiator::Library, reason: "idle".into() };
+    machine.drain(idle, later);
+    assert_eq!(machine.state(), SessionState::Down);
+    assert_eq!(machine.closed().map(|closed| &*closed.reason), Some("gone"), "it is down because of that");
+    relink(&mut machine);
+    assert!(machine.is_open());
+}
+
+#[test]
 fn whoever_ends_the_session_here_ends_it_for_good() {
     let later = Instant::now() + Duration::from_secs(5);
     // Open, drained by the other side, and while hooks look at a new connection.
