@@ -1,10 +1,12 @@
-//! Clients that call without a pause, dial anew when they are told that a call did not run, and count what came of all.
+//! Clients that call without a pause, and count what came of all. Some dial anew when they are told that a call did not run;
+//! the sessions of others redial.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use teleport::{Delivery, Error, Peer, Session};
+use teleport::{Delivery, Error, Peer, Redial, Session};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -31,6 +33,8 @@ pub(super) struct Counts {
 pub(super) struct Load {
     pub(super) counts: Arc<Counts>,
     workers: JoinSet<()>,
+    /// Sessions that redial, and how many calls over each were answered.
+    redialing: Vec<(Peer, Session, Arc<AtomicU64>)>,
 }
 
 impl Load {
@@ -44,15 +48,40 @@ impl Load {
                 tasks.spawn(keep_dialing(address.clone(), counts.clone()));
             }
         }
-        Load { counts, workers: tasks }
+        Load { counts, workers: tasks, redialing: Vec::new() }
     }
 
-    /// Waits until so many more calls were answered.
+    /// To each address so many sessions that redial, and never another one.
+    pub(super) async fn redialing(addresses: &[String], sessions: usize) -> Self {
+        let mut load = Load::start(&[], 0);
+        for address in addresses {
+            for _ in 0..sessions {
+                let peer = Peer::builder().build().unwrap();
+                // Often, so that it is soon where there is nothing to wait for.
+                let redial = Redial::default().with_first_pause(Duration::from_millis(1)).with_factor(1);
+                load.counts.dials.fetch_add(1, Ordering::SeqCst);
+                let session = peer.dial(address).redial(redial).await.unwrap();
+                let answered = Arc::new(AtomicU64::new(0));
+                for first in 0..AT_ONCE {
+                    let (session, counts) = (session.clone(), load.counts.clone());
+                    load.workers.spawn(call_on(session, first, counts, answered.clone()));
+                }
+                load.redialing.push((peer, session, answered));
+            }
+        }
+        load
+    }
+
+    /// Waits until so many more calls were answered, over each session that redials a call of each of its workers at least.
     pub(super) async fn goes_on(&self, calls: u64) {
-        let until = self.counts.answered.load(Ordering::SeqCst) + calls;
+        let more = |count: &AtomicU64, calls| count.load(Ordering::SeqCst) + calls;
+        let until = more(&self.counts.answered, calls);
+        let each: Vec<_> =
+            self.redialing.iter().map(|(_, _, answered)| (answered, more(answered, 2 * AT_ONCE))).collect();
         loop {
             let progress = self.counts.progress.notified();
-            if self.counts.answered.load(Ordering::SeqCst) >= until {
+            let there = |count: &AtomicU64, until: u64| count.load(Ordering::SeqCst) >= until;
+            if there(&self.counts.answered, until) && each.iter().all(|(count, until)| there(count, *until)) {
                 return;
             }
             let waited = timeout(PATIENCE, progress).await;
@@ -63,6 +92,10 @@ impl Load {
     pub(super) async fn end(self) -> Arc<Counts> {
         self.counts.stop.store(true, Ordering::SeqCst);
         self.workers.join_all().await;
+        for (peer, session, _) in self.redialing {
+            assert!(session.is_open(), "{:?}", session.close_reason());
+            peer.close().await;
+        }
         self.counts
     }
 }
@@ -136,6 +169,19 @@ async fn keep_calling(address: String, counts: Arc<Counts>) {
         }
     }
     peer.close().await;
+}
+
+/// Calls over the same session whatever becomes of its connection, and makes no call twice.
+async fn call_on(session: Session, first: u64, counts: Arc<Counts>, answered: Arc<AtomicU64>) {
+    let mut n = first;
+    while counts.goes_on() {
+        if counts.note(n, work(&session, n).await) {
+            counts.lost.lock().push(format!("{n} did not run, and its session did not make it again"));
+        }
+        answered.fetch_add(1, Ordering::SeqCst);
+        // Of all its workers some answers take a while, and some do not.
+        n += AT_ONCE + 1;
+    }
 }
 
 async fn keep_dialing(address: String, counts: Arc<Counts>) {

@@ -53,6 +53,28 @@ async fn restarts_under_load_refuse_no_connection_and_lose_no_call() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_redial_go_through_restarts_and_their_callers_see_nothing_of_them() {
+    let mut server = Running::start().await;
+    let load = Load::redialing(&[server.tcp.clone(), server.unix_address()], 3).await;
+    let (mut ran, mut refused) = (0, 0);
+    for _ in 0..RESTARTS {
+        load.goes_on(CALLS_BETWEEN).await;
+        let old = server.restart().await;
+        assert!(old.ran > 0 && old.cut == 0, "{old:?}");
+        ran += old.ran;
+        refused += old.refused;
+    }
+    load.goes_on(CALLS_BETWEEN).await;
+    let counts = load.end().await;
+    let last = server.end().await;
+
+    println!("{RESTARTS} restarts, {refused} calls refused by the servers: {counts:?}");
+    assert_eq!(*counts.lost.lock(), Vec::<String>::new(), "calls that were not answered");
+    let answered = counts.answered.load(Ordering::SeqCst);
+    assert_eq!(ran + last.ran, answered, "each call ran once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_successor_that_fails_takes_nothing_with_it() {
     let mut server = Running::start().await;
     let pid = server.pid;
