@@ -53,6 +53,16 @@
 //! | choose or write a header codec | [`HeaderCodec`] |
 //! | run over a transport of your own, or in memory | [`Connection`] |
 //! | read and write packets without a session | [`wire`] |
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `tls` | addresses `tls://host:port`: `Tls`, `TlsInfo`, [`PeerBuilder`]`::tls` |
+//! | `prometheus` | the endpoint for Prometheus: [`plugins::Stats`]`::serve` |
+//! | `etcd` | the registry in etcd v3: `registry::EtcdRegistry` |
 
 extern crate self as teleport;
 

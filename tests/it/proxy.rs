@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use teleport::plugins::Auth;
 use teleport::wire::{Body, Header, Kind, Packet, PacketId};
 use teleport::{
     Clients, Code, Context, IdFormat, JsonHeader, Limits, Peer, PeerBuilder, ReverseProxy, SealedBody,
@@ -887,6 +888,29 @@ async fn a_packet_that_goes_in_circles_ends_at_its_last_hop() {
         peer.close().await;
     }
     assert_eq!(rounds.load(Ordering::SeqCst), 9, "three each: the first, the third and the fifth hop");
+}
+
+#[tokio::test]
+async fn tokens_are_checked_and_shown_by_the_proxy_itself() {
+    let check = |word: &'static str| {
+        Auth::new().check(move |_, token| async move {
+            if token.matches(word) { Ok(()) } else { Err(Status::unauthorized("no such token")) }
+        })
+    };
+    let client = || Peer::builder().plugin(Auth::new().token("outer")).build().unwrap();
+    let backend = Peer::builder().plugin(check("inner")).pull("/hi", |_, ()| async { Ok("hello") }).unwrap();
+    let backend = backend.build().unwrap();
+    let dialer = Peer::builder().plugin(Auth::new().token("inner")).build().unwrap();
+    let up = dialer.connect(&backend).await.unwrap();
+    let proxy = || ReverseProxy::to(Upstream::from(&up)).unwrap();
+    let (checks, checks_nothing) =
+        (gateway(Peer::builder().plugin(check("outer")), proxy()), gateway(Peer::builder(), proxy()));
+    let session = client().connect(&checks).await.unwrap();
+    assert_eq!(session.pull("/hi").await.unwrap().decode::<String>().unwrap(), "hello");
+    // The token is passed on, over a session that has shown its own.
+    let error = client().connect(&checks_nothing).await.unwrap_err();
+    assert_eq!(error.code(), Some(Code::NOT_FOUND));
+    assert!(error.is_plugin(), "{error}");
 }
 
 #[tokio::test]

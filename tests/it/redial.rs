@@ -164,6 +164,18 @@ async fn a_port_is_dialed_again_where_the_connection_breaks() {
 }
 
 #[tokio::test]
+async fn a_handle_is_enough_to_keep_a_session_that_redials() {
+    let (place, served) = (Place::new(), Arc::default());
+    let server = counting(&served).listen(place.address()).await.unwrap();
+    let session = dial(&client(), &place, soon()).await;
+    assert_eq!(count(&session).await, 1);
+    server.close().await;
+    reaches(&session, SessionState::Down).await;
+    let _server = counting(&served).listen(place.address()).await.unwrap();
+    assert_eq!(count(&session).await, 2);
+}
+
+#[tokio::test]
 async fn the_first_dial_fails_as_ever() {
     let place = Place::new();
     let error = client().dial(place.address()).redial(soon()).await.unwrap_err();

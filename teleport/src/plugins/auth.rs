@@ -82,7 +82,7 @@ type Checker = Box<dyn Fn(Session, Token) -> Asked<()> + Send + Sync>;
 /// | | the side that checks | the side that sends |
 /// |---|---|---|
 /// | the function says no | closes the session | an error with its status; answer 401, as [`Status::unauthorized`] |
-/// | no token in time ([`within`](Self::within)) | closes the session | |
+/// | no token in time ([`within`](Self::within)) | closes the session | its dial succeeded, as it knows of no check; later calls say that the session is closed |
 /// | something else came first | closes the session; a pull is answered with 401 | |
 /// | the token is too long ([`max_token`](Self::max_token)) | answers 413, closes the session | an error, 413 |
 /// | the other side checks nothing, and answers 404 | | an error, 404, unless [`optional`](Self::optional) |

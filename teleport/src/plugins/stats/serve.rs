@@ -53,7 +53,19 @@ impl Stats {
     ///
     /// # Errors
     ///
-    /// Where it can't listen there.
+    /// The system's, where it can't listen there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use teleport::plugins::Stats;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let stats = Stats::new();
+    /// let exporter = stats.serve("127.0.0.1:0").await?;
+    /// println!("http://{}/metrics", exporter.local_addr());
+    /// # Ok(()) }
+    /// ```
     pub async fn serve(&self, address: impl ToSocketAddrs) -> io::Result<Exporter> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
