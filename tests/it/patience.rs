@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use teleport::wire::{Body, Features, Header, Kind, PacketId};
 use teleport::{Connection, Initiator, Peer, Session, Timeouts};
-use teleport_tests::{RawPeer, json};
-use tokio::time::{Instant, sleep};
+use teleport_tests::{RawPeer, json, packet};
+use tokio::time::{Instant, sleep, timeout};
 
 fn second(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -26,7 +26,7 @@ fn peer(timeouts: Timeouts) -> Peer {
 /// How many seconds the session stays from now on.
 async fn stays(session: &Session) -> u64 {
     let began = Instant::now();
-    session.closed().await;
+    timeout(second(10_000), session.closed()).await.expect("it ends");
     began.elapsed().as_secs()
 }
 
@@ -39,6 +39,7 @@ async fn who_connects_and_says_nothing_is_not_waited_for() {
     let server = peer(Timeouts::default());
     let (mut raw, session) = RawPeer::connect(&server).await;
     // A byte is no packet.
+    session.set_read_timeout(None);
     raw.send(&[0]).await;
     let stayed = stays(&session).await;
     assert!((120..=128).contains(&stayed), "{stayed}");
@@ -131,6 +132,53 @@ async fn who_reads_slowly_is_waited_for() {
         let mut bytes = [0; 64];
         tokio::io::AsyncReadExt::read_exact(raw.stream(), &mut bytes).await.unwrap();
     }
+    assert!(session.is_open());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_begins_a_packet_and_does_not_end_it_is_cut_off() {
+    let peer = peer(Timeouts::default());
+    let packet = packet(b'p', &Header::new(PacketId::Text("1".into()), Kind::PULL, "/echo"), json("0"));
+    let (mut raw, session) = RawPeer::connect(&peer).await;
+    raw.send(&packet).await;
+    raw.receive().await;
+    // Byte by byte it may take as long as it likes.
+    for byte in &packet {
+        sleep(second(29)).await;
+        raw.send(&[*byte]).await;
+    }
+    raw.receive().await;
+    // A call in flight, or time between packets, is nothing to be waited for.
+    let call = {
+        let session = session.clone();
+        tokio::spawn(async move { session.pull("/waits").no_timeout().await })
+    };
+    raw.receive().await;
+    sleep(second(1000)).await;
+    assert!(session.is_open());
+    raw.send(&packet[..packet.len() - 1]).await;
+    let stayed = stays(&session).await;
+    assert!((30..=44).contains(&stayed), "{stayed}");
+    assert_eq!(reason(&session), "the rest of a packet has not come for 30s (setting `timeouts.read`)");
+    let error = call.await.unwrap().unwrap_err();
+    assert!(error.is_closed() && error.may_have_run(), "{error}");
+
+    // One that is too large and read past, one that comes in parts, in a part and between two.
+    let mut large = packet.clone();
+    let body = packet.len() - 6;
+    large[body..body + 4].copy_from_slice(&[0xff; 4]);
+    let parts = [&[0, 0, 0, 3, b'p', 16, 16, 0, 0, 0, 9, 0][..], &packet[..8]].concat();
+    for begin in [&large[..], &parts[..parts.len() - 1], &parts[..], &packet[..1]] {
+        let (mut raw, session) = RawPeer::connect(&peer).await;
+        session.set_read_timeout(second(2));
+        raw.send(begin).await;
+        let stayed = stays(&session).await;
+        assert!((2..=3).contains(&stayed), "{stayed}");
+    }
+    let (mut raw, session) = RawPeer::connect(&peer).await;
+    session.set_read_timeout(None);
+    raw.send(&packet[..1]).await;
+    sleep(second(100)).await;
     assert!(session.is_open());
 }
 

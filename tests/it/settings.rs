@@ -87,6 +87,7 @@ handshake = "10s"
 accept = "10s"
 close = "5s"
 first_packet = "2m"
+read = "30s"
 write = "30s"
 idle = "1h"
 

@@ -99,6 +99,9 @@ fn end(session: &Session, impatience: Impatience) {
         Impatience::FirstPacket(after) => {
             format!("nothing was said within {after:?} of connecting (setting `timeouts.first_packet`)")
         }
+        Impatience::Read(after) => {
+            format!("the rest of a packet has not come for {after:?} (setting `timeouts.read`)")
+        }
         Impatience::Write(after) => format!(
             "the other side has taken nothing of what waits to be written for {after:?} (setting `timeouts.write`)"
         ),
@@ -108,7 +111,7 @@ fn end(session: &Session, impatience: Impatience) {
     };
     let closed = Closed { initiator: Initiator::Library, reason: reason.into() };
     let peer = session.remote_addr();
-    if matches!(impatience, Impatience::Write(_)) {
+    if matches!(impatience, Impatience::Read(_) | Impatience::Write(_)) {
         tracing::warn!(target: "teleport", %peer, reason = %closed.reason, "a session is cut off");
         if !session.shared().break_off(&closed) {
             session.cut_off(closed);

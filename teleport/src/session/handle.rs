@@ -140,6 +140,14 @@ impl Session {
         self.shared().machine().closed().map(|closed| closed.reason.clone())
     }
 
+    /// How long a packet that has begun to come may stand still, for this session: [`Timeouts::read`](crate::Timeouts::read)
+    /// is that of all others. `None` waits as long as the session lives. How long there may be no packet at all is
+    /// [`set_idle_timeout`](Self::set_idle_timeout).
+    pub fn set_read_timeout(&self, after: impl Into<Option<Duration>>) {
+        self.shared().patience.set_read(after.into());
+        self.look_again();
+    }
+
     /// How long what waits to be written may stand still, for this session: [`Timeouts::write`](crate::Timeouts::write) is
     /// that of all others. `None` waits as long as the session lives.
     pub fn set_write_timeout(&self, after: impl Into<Option<Duration>>) {
@@ -157,6 +165,7 @@ impl Session {
     ///
     /// # fn f(session: teleport::Session) {
     /// session.set_idle_timeout(Duration::from_secs(10 * 60));
+    /// session.set_read_timeout(Duration::from_secs(5));
     /// session.set_write_timeout(None);
     /// # }
     /// ```

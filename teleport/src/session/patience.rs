@@ -19,6 +19,8 @@ pub(crate) struct Patience {
     writes: AtomicU32,
     /// The other side has sent a whole packet.
     has_heard: AtomicBool,
+    /// A packet has begun to come, and this side reads on; only the driver writes it.
+    awaits_rest: AtomicBool,
     notes: Mutex<Notes>,
 }
 
@@ -28,10 +30,13 @@ struct Notes {
     silent_since: Option<Instant>,
     /// Since when the connection takes no more of what waits to be written.
     stalled_since: Option<Instant>,
+    /// Since when nothing came of the packet that has begun.
+    cut_short_since: Option<Instant>,
     /// The counts when they were last looked at, and since when they are the same.
     counts: (u32, u32),
     idle_since: Option<Instant>,
     /// Of this session, where they are not those of its peer.
+    read: Option<Option<Duration>>,
     write: Option<Option<Duration>>,
     idle: Option<Option<Duration>>,
 }
@@ -40,6 +45,7 @@ struct Notes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Impatience {
     FirstPacket(Duration),
+    Read(Duration),
     Write(Duration),
     Idle(Duration),
 }
@@ -57,6 +63,12 @@ impl Patience {
         self.has_heard.store(has_heard, Ordering::Relaxed);
     }
 
+    /// Notes whether the rest of a packet is waited for.
+    #[inline]
+    pub(crate) fn note_rest(&self, is_awaited: bool) {
+        self.awaits_rest.store(is_awaited, Ordering::Relaxed);
+    }
+
     /// Notes that something was written.
     #[inline]
     pub(crate) fn note_write(&self) {
@@ -72,7 +84,12 @@ impl Patience {
     /// The connection is gone: nothing of it is held against the next one.
     pub(super) fn start_again(&self) {
         let mut notes = self.notes.lock();
-        (notes.stalled_since, notes.idle_since) = (None, None);
+        (notes.stalled_since, notes.cut_short_since, notes.idle_since) = (None, None, None);
+        self.awaits_rest.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_read(&self, timeout: Option<Duration>) {
+        self.notes.lock().read = Some(timeout);
     }
 
     pub(super) fn set_write(&self, timeout: Option<Duration>) {
@@ -93,21 +110,29 @@ impl Patience {
         let counts = (self.reads.load(Ordering::Relaxed), self.writes.load(Ordering::Relaxed));
         let mut notes = self.notes.lock();
         let (write, idle) = (notes.write.unwrap_or(timeouts.write), notes.idle.unwrap_or(timeouts.idle));
+        let read = notes.read.unwrap_or(timeouts.read);
         if counts.1 > 0 || self.has_heard.load(Ordering::Relaxed) {
             notes.silent_since = None;
         }
         let first = timeouts.first_packet.filter(|_| notes.silent_since.is_some());
+        if !self.awaits_rest.load(Ordering::Relaxed) {
+            notes.cut_short_since = None;
+        } else if counts.0 != notes.counts.0 || notes.cut_short_since.is_none() {
+            notes.cut_short_since = Some(now);
+        }
         if counts != notes.counts || notes.idle_since.is_none() {
             notes.counts = counts;
             notes.idle_since = Some(now);
         }
-        let soonest = [first, write, idle].into_iter().flatten().min();
+        let soonest = [first, read, write, idle].into_iter().flatten().min();
         let is_over = |since: Option<Instant>, most: Option<Duration>| {
             let (since, most) = (since?, most?);
             (now.saturating_duration_since(since) >= most).then_some(most)
         };
         let over = if let Some(after) = is_over(notes.stalled_since, write) {
             Some(Impatience::Write(after))
+        } else if let Some(after) = is_over(notes.cut_short_since, read) {
+            Some(Impatience::Read(after))
         } else if let Some(after) = is_over(notes.silent_since, first) {
             Some(Impatience::FirstPacket(after))
         } else {
@@ -164,6 +189,28 @@ mod tests {
         assert_eq!(look(28, false), Some(Impatience::Idle(second(10))));
         patience.set_idle(None);
         assert_eq!(look(1000, false), None);
+    }
+
+    #[test]
+    fn the_rest_of_a_packet_is_waited_for_while_something_comes() {
+        let (patience, timeouts) = (Patience::new(false), Timeouts::default());
+        let start = now();
+        let look = |after| patience.look(start + second(after), &timeouts, || true).0;
+        patience.note_read(true);
+        patience.note_rest(true);
+        assert_eq!((look(0), look(29)), (None, None));
+        patience.note_read(true);
+        assert_eq!((look(30), look(59)), (None, None));
+        assert_eq!(look(60), Some(Impatience::Read(second(30))));
+        // Where this side reads nothing, nobody is to blame.
+        patience.note_rest(false);
+        assert_eq!(look(61), None);
+        patience.note_rest(true);
+        assert_eq!((look(62), look(91)), (None, None));
+        patience.set_read(Some(second(3)));
+        assert_eq!(look(91), Some(Impatience::Read(second(3))));
+        patience.set_read(None);
+        assert_eq!(look(1000), None);
     }
 
     #[test]

@@ -157,6 +157,13 @@ pub struct Timeouts {
     /// opens, or set none.
     #[serde(with = "units::optional_duration")]
     pub first_packet: Option<Duration>,
+    /// How long a packet that has begun to come may stand still, because its rest does not follow. Default: 30 s; `None`
+    /// waits as long as the session lives. Every byte counts, so a large body may come slowly. The session is cut off then,
+    /// as nothing else can come over it; one that [redials](crate::Redial) dials again. For how long there may be no packet
+    /// at all is said by [`idle`](Self::idle).
+    /// [`Session::set_read_timeout`](crate::Session::set_read_timeout) sets it for one session.
+    #[serde(with = "units::optional_duration")]
+    pub read: Option<Duration>,
     /// How long what waits to be written may stand still, because the other side does not read. Default: 30 s; `None`
     /// waits as long as the session lives. The session is cut off then, as nothing can be said to such a side; one that
     /// [redials](crate::Redial) dials again.
@@ -167,7 +174,7 @@ pub struct Timeouts {
     /// is closed then; one that [redials](crate::Redial) dials again. The plugin [`Heartbeat`](crate::plugins::Heartbeat) keeps it open, and finds out sooner whether the
     /// other side is there. [`Session::set_idle_timeout`](crate::Session::set_idle_timeout) sets it for one session.
     ///
-    /// It is looked for this one and the two above now and then: each may take a quarter longer.
+    /// It is looked for this one and the three above now and then: each may take a quarter longer.
     #[serde(with = "units::optional_duration")]
     pub idle: Option<Duration>,
 }
@@ -181,6 +188,7 @@ impl Default for Timeouts {
             accept: Duration::from_secs(10),
             close: Duration::from_secs(5),
             first_packet: Some(Duration::from_secs(120)),
+            read: Some(Duration::from_secs(30)),
             write: Some(Duration::from_secs(30)),
             idle: Some(Duration::from_secs(3600)),
         }
@@ -227,6 +235,13 @@ impl Timeouts {
     #[must_use]
     pub fn with_first_packet(mut self, first_packet: impl Into<Option<Duration>>) -> Self {
         self.first_packet = first_packet.into();
+        self
+    }
+
+    /// Sets [`read`](Self::read).
+    #[must_use]
+    pub fn with_read(mut self, read: impl Into<Option<Duration>>) -> Self {
+        self.read = read.into();
         self
     }
 

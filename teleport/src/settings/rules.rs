@@ -116,6 +116,7 @@ impl Group for Timeouts {
         }
         for (name, time, what) in [
             ("first_packet", self.first_packet, "accepted session"),
+            ("read", self.read, "session that a packet comes to in pieces"),
             ("write", self.write, "session whose connection is full for a moment"),
             ("idle", self.idle, "session that rests for a moment"),
         ] {

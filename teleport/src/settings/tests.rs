@@ -206,12 +206,13 @@ fn no_session_may_end_at_once() {
     let end = "would end at once; write \"none\" to wait without end";
     for (timeouts, key, what) in [
         (timeouts.clone().with_first_packet(zero), "first_packet", "accepted session"),
+        (timeouts.clone().with_read(zero), "read", "session that a packet comes to in pieces"),
         (timeouts.clone().with_write(zero), "write", "session whose connection is full for a moment"),
         (timeouts.clone().with_idle(zero), "idle", "session that rests for a moment"),
     ] {
         assert_eq!(with(timeouts), format!("the setting `timeouts.{key}` is 0s, so every {what} {end}"));
     }
-    let none = timeouts.with_first_packet(None).with_write(None).with_idle(None);
+    let none = timeouts.with_first_packet(None).with_read(None).with_write(None).with_idle(None);
     Settings::default().with_timeouts(none).validate().unwrap();
 }
 
@@ -395,7 +396,7 @@ proptest! {
     fn what_is_written_reads_back(
         numbers in prop::array::uniform12(any::<u32>()),
         (pull, times) in (any::<Option<Duration>>(), prop::array::uniform4(any::<Duration>())),
-        still in prop::array::uniform3(any::<Option<Duration>>()),
+        still in prop::array::uniform4(any::<Option<Duration>>()),
         (pauses, options) in (prop::array::uniform2(any::<Duration>()), prop::array::uniform3(any::<u32>())),
         (attempts, always, fails) in (any::<Option<u32>>(), any::<bool>(), any::<bool>()),
         (nodelay, keepalive) in (any::<bool>(), any::<Option<Duration>>()),
@@ -423,8 +424,9 @@ proptest! {
                 accept: times[2],
                 close: times[3],
                 first_packet: still[0],
-                write: still[1],
-                idle: still[2],
+                read: still[1],
+                write: still[2],
+                idle: still[3],
             },
             redial: Redial {
                 always,

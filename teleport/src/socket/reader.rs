@@ -144,6 +144,11 @@ impl PacketReader {
         batch
     }
 
+    /// Whether a packet has begun to come, and its rest has not come yet.
+    pub(crate) fn is_inside_packet(&self) -> bool {
+        !self.partial.is_empty() || self.skip > 0 || self.parts.cut().is_some()
+    }
+
     /// Reads into the buffer of the packet that has begun.
     fn poll_direct(
         &mut self,
