@@ -204,6 +204,21 @@ fn plugins() {
 }
 
 #[test]
+fn handler() {
+    prints(
+        env!("CARGO_BIN_EXE_handler"),
+        &[
+            "status 401 enter first",
+            "the session is \"Ada\": true",
+            "200 Ada put Emma there",
+            "codec 'b', gzip 6",
+            "1000 bytes",
+            "status 409 the session id \"Ada\" is taken by another session; choose another, or close that one first",
+        ],
+    );
+}
+
+#[test]
 fn unknown() {
     prints(
         env!("CARGO_BIN_EXE_unknown"),

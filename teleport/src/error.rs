@@ -446,7 +446,8 @@ impl From<AnyError> for Error {
 }
 
 /// What a handler answers when a call that it made itself failed: the status that it got, passed on; otherwise
-/// 504 for a timeout, 502 for a closed session or a broken reply, 503 where no instance can be reached, and 500.
+/// 504 for a timeout, 502 for a closed session or a broken reply, 503 where no instance can be reached, 409 for an id that is
+/// taken, without telling who has it, and 500.
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let code = match error.0.kind {
@@ -456,6 +457,7 @@ impl From<Error> for Status {
             }
             Kind::Closed(_) | Kind::Io(..) | Kind::Tls(_) | Kind::Decode(_) => Code::BAD_GATEWAY,
             Kind::Unavailable(_) | Kind::Down { after: None, .. } | Kind::Crowded { .. } => Code::UNAVAILABLE,
+            Kind::Conflict(_) => return Status::new(Code::from(409), error.reason()),
             _ => Code::INTERNAL,
         };
         Status::new(code, error.to_string())

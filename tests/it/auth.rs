@@ -11,7 +11,7 @@ use teleport::plugins::{Auth, Token};
 use teleport::wire::{Body, Header, Kind, Packet, PacketId};
 use teleport::{
     Bincode, Code, Codec, Connection, Context, Encode, Error, IdFormat, Json, Limits, Peer, PeerBuilder,
-    Plain, Session, Status,
+    Plain, Redial, Session, Status,
 };
 use teleport_tests::{RawPeer, json, packet};
 use tokio::sync::Semaphore;
@@ -542,6 +542,32 @@ async fn a_token_is_asked_for_anew_each_time() {
     }
     let error = client.dial(&address).await.unwrap_err();
     assert_eq!(error.status(), Some(&Status::unavailable("the purse is empty")));
+}
+
+#[tokio::test]
+async fn a_session_that_redials_shows_a_token_again_and_is_checked_again() {
+    let (server, _) = server(Auth::new().check(|_, token| async move {
+        let name = token.as_str().ok_or_else(refuse)?.to_owned();
+        Ok(User(name))
+    }));
+    let server = server.listen("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    let shown = AtomicU64::new(0);
+    let client = client(Auth::new().token_from(move |_| {
+        let number = shown.fetch_add(1, Ordering::Relaxed);
+        async move { Ok(format!("token {number}")) }
+    }));
+    let redial = Redial::default().with_first_pause(Duration::from_millis(1)).with_factor(1);
+    let session = client.dial(&address).redial(redial).await.unwrap();
+    assert_eq!(who(&session).await.unwrap(), "token 0");
+    let mut changes = session.state_changes();
+    for far in server.sessions().all() {
+        far.abort();
+    }
+    changes.next().await;
+    // A call that waits for the next connection comes after its token.
+    assert_eq!(who(&session).await.unwrap(), "token 1");
+    assert_eq!(server.sessions().len(), 1);
 }
 
 #[tokio::test]

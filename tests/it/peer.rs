@@ -102,10 +102,12 @@ async fn sessions_are_found_by_id_and_may_change_it() {
     assert_eq!(&*session.id(), "first");
     assert!(client.sessions().get("first").is_some());
     let error = client.dial(address(&server)).id("first").await.unwrap_err();
-    assert!(
-        error.is_conflict() && error.to_string().contains("\"first\" is taken by the session with tcp://"),
-        "{error}"
-    );
+    assert!(error.is_conflict() && error.to_string().contains("\"first\" is taken by another"), "{error}");
+    assert_eq!(error.peer_addr(), Some(&*server.local_addr().unwrap().to_string()));
+    // A caller whose handler passes it on is not told of others.
+    let status = teleport::Status::from(error);
+    assert_eq!(status.code().number(), 409);
+    assert!(!status.text().contains("tcp://"), "{status}");
     let other = client.dial(address(&server)).await.unwrap();
     assert!(other.id().starts_with(&address(&server)), "{}", other.id());
     assert!(other.set_id("first").unwrap_err().is_conflict());

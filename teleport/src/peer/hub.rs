@@ -235,10 +235,9 @@ impl IdRegistry for Sessions {
 }
 
 fn taken(id: &str, other: &Session) -> Error {
-    Error::conflict(format!(
-        "the session id {id:?} is taken by the session with {}; choose another, or close that session first",
-        other.remote_addr()
-    ))
+    let text =
+        format!("the session id {id:?} is taken by another session; choose another, or close that one first");
+    Error::conflict(text).with_peer(&other.remote_addr())
 }
 
 impl fmt::Debug for SessionHub {

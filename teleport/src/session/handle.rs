@@ -75,7 +75,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// A conflict where another session of the peer has that id; the old id stays then.
+    /// A conflict where another session of the peer has that id; the old id stays then. A handler that passes it on with `?`
+    /// answers 409.
     pub fn set_id(&self, id: impl Into<Arc<str>>) -> Result<()> {
         let new = id.into();
         // Held over the renaming, so that two changes of one session can't cross.
