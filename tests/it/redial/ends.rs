@@ -31,7 +31,8 @@ fn a_runtime_that_ends_while_a_session_is_down_ends_the_session() {
     });
     ours.block_on(async {
         let mut waiting = pin!(session.pull("/a").no_timeout().into_future());
-        poll_fn(|cx| Poll::Ready(assert!(waiting.as_mut().poll(cx).is_pending()))).await;
+        let begun = poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx).is_pending())).await;
+        assert!(begun);
         theirs.shutdown_background();
         let error = timeout(Duration::from_secs(20), waiting).await.expect("it ends").unwrap_err();
         assert!(error.is_closed() && !error.may_have_run(), "{error}");
@@ -149,7 +150,8 @@ async fn a_session_that_is_dropped_before_its_hooks_began_is_not_left_behind() {
     {
         let connection = teleport::Connection::from_stream(near, "test://a", "test://b");
         let mut attach = pin!(client.attach_dialed(connection));
-        poll_fn(|cx| Poll::Ready(assert!(attach.as_mut().poll(cx).is_pending()))).await;
+        let begun = poll_fn(|cx| Poll::Ready(attach.as_mut().poll(cx).is_pending())).await;
+        assert!(begun);
     }
     let mut raw = RawPeer::new(far);
     let end = timeout(Duration::from_secs(60), raw.try_receive()).await;
