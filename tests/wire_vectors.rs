@@ -73,7 +73,7 @@ impl Vector {
             gzip: *gzip,
             code: *status_code,
             status: status.into(),
-            features: Features::NONE,
+            ..Header::default()
         }
     }
 

@@ -133,6 +133,7 @@ use proc_macro2::TokenStream;
 /// | `timeout = "5s"` | yes | yes | | the session's | how long a pull waits: a whole number and `us`, `ms`, `s`, `m` or `h` |
 /// | `gzip = 5` | yes | yes | yes | `0` | compresses bodies: -2 (fastest), -1 (usual), 0 (off), 1 to 9 (smallest) |
 /// | `idempotent` | | yes | | no | the pull may run twice: a session that redials sends it again where its reply was lost |
+/// | `no_cancel` | | yes | | no | a handler that has begun runs to its end, also where its caller has gone away or its time is up |
 /// | `args = tuple` | yes | yes | yes | `named` | several arguments travel as an array, not as an object |
 /// | `crate = tp` | yes | | | `::teleport` | where the runtime is found, if the dependency is renamed |
 ///

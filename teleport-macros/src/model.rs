@@ -53,6 +53,8 @@ pub(crate) struct Method {
     pub(crate) gzip: Option<i32>,
     /// Whether a call may run more than once.
     pub(crate) idempotent: bool,
+    /// Its handler runs to its end once it has begun.
+    pub(crate) no_cancel: bool,
     pub(crate) attrs: Carried,
 }
 

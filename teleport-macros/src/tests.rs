@@ -210,6 +210,19 @@ fn idempotent_is_said_of_the_method_alone() {
 }
 
 #[test]
+fn no_cancel_is_said_of_the_method_alone() {
+    let spec = |attribute: TokenStream| {
+        let item = quote!(trait T { #attribute async fn f(&self) -> Result<u8, Status>; async fn g(&self); });
+        let code = service_tokens(quote!(), item).to_string();
+        assert!(!code.contains("compile_error"), "{code}");
+        code.matches(". no_cancel ()").count()
+    };
+    assert_eq!(spec(quote!(#[pull(no_cancel)])), 1);
+    assert_eq!(spec(quote!(#[pull(idempotent, no_cancel, gzip = 1)])), 1);
+    assert_eq!(spec(quote!(#[pull(idempotent)])), 0);
+}
+
+#[test]
 fn methods_under_cfg_may_share_a_uri() {
     let item = quote! {
         trait T {

@@ -2,12 +2,14 @@
 
 mod answer;
 mod body;
+mod scope;
 mod wishes;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::future::Future;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -17,10 +19,14 @@ use crate::extensions::Extensions;
 use crate::logs::CallLog;
 use crate::session::{Session, now};
 use crate::status::{Code, Status};
-use crate::wire::{Header, Packet, PacketId, PacketRef, RawBody, SealedBody, Uri};
+use crate::travel::Travel;
+use crate::wire::{Header, Packet, PacketId, PacketRef, RawBody, SealedBody, TraceParent, Uri};
 
-pub(crate) use answer::{Answer, log_refused, refuse, write_answer, write_fallback, write_logged};
+pub(crate) use answer::{
+    Answer, log_refused, refuse, write_answer, write_fallback, write_logged, write_status,
+};
 pub use body::ReplyBody;
+pub use scope::Scoped;
 pub(crate) use wishes::Wishes;
 
 /// One inbound pull or push: its header and body, and the session that it came over.
@@ -53,6 +59,8 @@ pub struct Context {
     call: OnceLock<Arc<CallState>>,
     /// What the handler says of its reply; none where there is no handler.
     wishes: Option<Arc<Wishes>>,
+    /// What it brought along beside its packet.
+    travel: Option<Arc<Travel>>,
 }
 
 /// What is known of a call beyond its packet: made where plugins look at it, or when it is first asked for.
@@ -205,6 +213,81 @@ impl Context {
         self.packet.body()
     }
 
+    /// When the caller gives up, where it has told: a pull whose own time, or that of its method, is another than the usual
+    /// one of its session, and one that is made for a call which has a deadline itself. `None` for others, for pushes, and
+    /// where one of the two sides does not understand it ([`Features::DEADLINE`](crate::wire::Features::DEADLINE)).
+    ///
+    /// When it has passed, the handler is stopped, unless its method says `no_cancel`, and the caller gets a status 504; a
+    /// pull that has waited for so long before its handler began does not run. A handler whose caller goes away before its
+    /// usual time is up, or when that is up, is stopped as well, without a deadline.
+    ///
+    /// Calls that the handler makes have this deadline too, over whatever session, unless their own is earlier: those that
+    /// it makes itself, and in other tasks those within a [`scope`](Self::scope).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use teleport::{Context, Peer, Session, Status};
+    ///
+    /// async fn price(cx: &Context, of: &str, exact: &Session) -> Result<u32, Status> {
+    ///     if cx.remaining().is_some_and(|left| left < Duration::from_millis(20)) {
+    ///         return Ok(10);
+    ///     }
+    ///     Ok(exact.pull("/price").body(of).await?.decode()?) // waits no longer than the caller does
+    /// }
+    /// ```
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.travel.as_ref()?.deadline
+    }
+
+    /// How long the caller still waits, where it has told; see [`deadline`](Self::deadline). Zero where that has passed.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        Some(self.deadline()?.saturating_duration_since(now()))
+    }
+
+    /// The call's place in a trace, where it has one and both sides understand it
+    /// ([`Features::TRACE`](crate::wire::Features::TRACE)). Calls that the handler makes have the same, as they have the
+    /// [`deadline`](Self::deadline); one that starts a span of its own gives them its id with
+    /// [`TraceParent::with_parent`](crate::TraceParent::with_parent) and [`traceparent`](crate::PullCall::traceparent).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use teleport::{Context, Session, Status};
+    ///
+    /// async fn order(cx: &Context, warehouse: &Session) -> Result<(), Status> {
+    ///     let span = 0x1234; // of the tracer
+    ///     let trace = cx.traceparent().map(|trace| trace.with_parent(span));
+    ///     warehouse.pull("/reserve").traceparent(trace).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn traceparent(&self) -> Option<TraceParent> {
+        self.travel.as_ref()?.trace
+    }
+
+    /// Runs a future as a part of this call: the calls that it makes have the call's [`deadline`](Self::deadline) and
+    /// [trace](Self::traceparent). For tasks that a handler spawns; what the handler itself awaits is a part of it anyway.
+    ///
+    /// A task that is spawned is not stopped with the handler: keep it in a `JoinSet`, or abort it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use teleport::{Context, Session};
+    ///
+    /// fn warm_up(cx: &Context, cache: Session) -> tokio::task::JoinHandle<bool> {
+    ///     tokio::spawn(cx.scope(async move { cache.pull("/warm").await.is_ok() }))
+    /// }
+    /// ```
+    pub fn scope<F: Future>(&self, future: F) -> Scoped<F> {
+        Scoped::new(self.travel.clone(), future)
+    }
+
     /// Answers with this status beside the value that the handler returns, in place of 200 `OK`: its code and its text.
     ///
     /// The caller finds the text of a code 200 in [`Reply::status`](crate::Reply::status). Any other code is an error for it,
@@ -288,12 +371,14 @@ impl Context {
     }
 
     pub(crate) fn new(session: Session, packet: Packet) -> Self {
-        Context { session, packet, scratch: Scratch::default(), call: OnceLock::new(), wishes: None }
+        let (scratch, call) = (Scratch::default(), OnceLock::new());
+        Context { session, packet, scratch, call, wishes: None, travel: None }
     }
 
     /// The context of a call that plugins look at.
     pub(crate) fn with_call(session: Session, packet: Packet, call: Arc<CallState>) -> Self {
-        Context { session, packet, scratch: Scratch::default(), call: call.into(), wishes: None }
+        let (scratch, call) = (Scratch::default(), call.into());
+        Context { session, packet, scratch, call, wishes: None, travel: None }
     }
 
     /// The context of a call of which there is, or is left, only the header, as it came.
@@ -330,6 +415,16 @@ impl Context {
 
     pub(crate) fn set_wishes(&mut self, wishes: &Arc<Wishes>) {
         self.wishes = Some(wishes.clone());
+    }
+
+    /// Adds what the call brought along.
+    pub(crate) fn with_travel(mut self, travel: Option<Arc<Travel>>) -> Self {
+        self.travel = travel;
+        self
+    }
+
+    pub(crate) fn travel(&self) -> Option<&Arc<Travel>> {
+        self.travel.as_ref()
     }
 
     /// Notes for the log that the handler begins, with the body as it sees it.

@@ -84,6 +84,7 @@ mod session;
 mod settings;
 mod socket;
 mod status;
+mod travel;
 mod units;
 pub mod wire;
 
@@ -98,7 +99,7 @@ pub use codec::{
     AnyError, Bincode, Codec, CodecError, CodecList, Decode, DecodeAny, DecodeLimits, Encode, EncodeAny,
     Input, Json, Plain, Protobuf, Scratch,
 };
-pub use context::{Context, ReplyBody};
+pub use context::{Context, ReplyBody, Scoped};
 pub use error::{Delivery, Error, Initiator, Result};
 pub use extensions::Extensions;
 pub use logs::{LogCalls, LogOptions, LogPart, Logged};
@@ -119,7 +120,7 @@ pub use socket::{Address, Connection, Endpoint, TcpOptions};
 pub use socket::{Tls, TlsInfo};
 pub use status::{Code, Status};
 #[doc(inline)]
-pub use wire::{HeaderCodec, IdFormat, JsonHeader, PacketId, ProtobufHeader, SealedBody};
+pub use wire::{HeaderCodec, IdFormat, JsonHeader, PacketId, ProtobufHeader, SealedBody, TraceParent};
 
 /// The version of rustls that [`Tls`] and [`TlsInfo`] are in terms of.
 #[cfg(feature = "tls")]

@@ -10,7 +10,7 @@ use syn::visit::Visit;
 const FLOORS: &[&[&str]] = &[
     &["status", "buffer", "units", "extensions"],
     &["wire"],
-    &["codec"],
+    &["codec", "travel"],
     &["method"],
     &["error"],
     &["socket"],

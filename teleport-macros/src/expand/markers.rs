@@ -42,13 +42,14 @@ fn implement(service: &Service, method: &Method, names: &Names) -> TokenStream {
     let arguments = method.arguments().map(|argument| &argument.name);
     let gzip = method.gzip.map(|level| quote!(.gzip(#level)));
     let timeout = method.timeout_us.map(|micros| quote!(.timeout_us(#micros)));
+    let no_cancel = method.no_cancel.then(|| quote!(.no_cancel()));
     let idempotent = method.idempotent.then(|| quote!(.idempotent()));
     quote! {
         #cfg
         impl #private::Method for #marker {
             type Codecs = (#(#codecs,)*);
             const SPEC: #private::MethodSpec =
-                #private::MethodSpec::new(#full_name, #uri, &[#(#arguments),*]) #gzip #timeout #idempotent;
+                #private::MethodSpec::new(#full_name, #uri, &[#(#arguments),*]) #gzip #timeout #idempotent #no_cancel;
         }
         #(
             #cfg

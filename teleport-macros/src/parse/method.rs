@@ -83,6 +83,7 @@ pub(crate) fn parse(
         timeout_us: options.timeout_us.or(service.options.timeout_us).filter(|_| is_pull),
         gzip: options.gzip.or(service.options.gzip),
         idempotent: options.idempotent,
+        no_cancel: options.no_cancel,
         attrs: attrs::carried(&function.attrs),
     };
     Some((method, span))

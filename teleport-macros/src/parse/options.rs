@@ -22,6 +22,7 @@ pub(crate) struct Options {
     pub(crate) timeout_us: Option<u64>,
     pub(crate) gzip: Option<i32>,
     pub(crate) idempotent: bool,
+    pub(crate) no_cancel: bool,
     pub(crate) args: Option<(Args, Span)>,
 }
 
@@ -44,7 +45,7 @@ impl Place {
     fn known(self) -> &'static [&'static str] {
         match self {
             Self::Service => &["prefix", "name", "codec", "codecs", "timeout", "gzip", "args", "crate"],
-            Self::Pull => &["uri", "codec", "codecs", "timeout", "gzip", "args", "idempotent"],
+            Self::Pull => &["uri", "codec", "codecs", "timeout", "gzip", "args", "idempotent", "no_cancel"],
             Self::Push => &["uri", "codec", "codecs", "gzip", "args"],
         }
     }
@@ -103,13 +104,14 @@ impl Options {
             return Err(syn::Error::new(key.span(), format!("`{word}` is given twice; keep one")));
         }
         seen.push(word.clone());
-        if word == "idempotent" {
-            self.idempotent = true;
+        if matches!(&*word, "idempotent" | "no_cancel") {
+            self.idempotent |= word == "idempotent";
+            self.no_cancel |= word == "no_cancel";
             if input.is_empty() || input.peek(Token![,]) {
                 return Ok(());
             }
             return Err(
-                input.error("`idempotent` has no value: it stands alone, as in `#[pull(idempotent)]`")
+                input.error(format!("`{word}` has no value: it stands alone, as in `#[pull({word})]`"))
             );
         }
         if !input.peek(Token![=]) {
@@ -163,6 +165,14 @@ fn unknown(word: &str, place: Place) -> String {
             .into(),
         ("idempotent", Place::Service) => {
             "`idempotent` belongs to one method, as in `#[pull(idempotent)]`: whether it may run twice is its own affair".into()
+        }
+        ("no_cancel", Place::Push) => "nobody waits for a push, so its handler is never stopped; leave `no_cancel` out, or \
+                                       make the method a pull"
+            .into(),
+        ("no_cancel", Place::Service) => {
+            "`no_cancel` belongs to one method, as in `#[pull(no_cancel)]`; for all of them register the service through a \
+             group with `no_cancel()`"
+                .into()
         }
         ("uri", Place::Service) => "`uri` belongs to one method, as in `#[pull(uri = \"/home/test\")]`; \
                                     for all of them there are `prefix` and `name`"

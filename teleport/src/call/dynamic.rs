@@ -12,7 +12,7 @@ use crate::buffer;
 use crate::codec::{Codec, Encode, Json};
 use crate::error::Result;
 use crate::session::{EncodedBody, PullFlight, PushFlight, Request, Session, Timeout, check_uri};
-use crate::wire::SealedBody;
+use crate::wire::{SealedBody, TraceParent};
 
 impl Session {
     /// Calls the handler at `uri`, query included, and waits for its reply.
@@ -59,7 +59,13 @@ struct Dynamic<'a> {
 impl<'a> Dynamic<'a> {
     fn new(uri: &'a str) -> Self {
         Dynamic {
-            request: Request { uri: uri.into(), gzip: 0, timeout: Timeout::Default, idempotent: false },
+            request: Request {
+                uri: uri.into(),
+                gzip: 0,
+                timeout: Timeout::Default,
+                idempotent: false,
+                trace: None,
+            },
             body: Ok(None),
         }
     }
@@ -143,6 +149,12 @@ macro_rules! options {
                 self
             }
 
+            #[doc = include_str!("../../docs/traceparent.md")]
+            pub fn traceparent(mut self, trace: impl Into<Option<TraceParent>>) -> Self {
+                self.call.request.trace = trace.into().map(Box::new);
+                self
+            }
+
             fn with_codec<D>(self) -> $Call<'a, D> {
                 $Call { flight: self.flight, call: self.call, marker: PhantomData }
             }
@@ -166,7 +178,8 @@ pub struct Pull<'a, C = Json> {
 options!(Pull);
 
 impl<C> Pull<'_, C> {
-    /// Waits so long for the reply; the default is the session's.
+    /// Waits so long for the reply; the default is the session's. A handler at the other side learns of it, where that side
+    /// understands it; see [`Context::deadline`](crate::Context::deadline).
     pub fn timeout(mut self, after: Duration) -> Self {
         self.call.request.timeout = Timeout::After(after);
         self

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::session::{PullFlight, PushFlight, Request, Session, Timeout};
 use crate::status::{Code, Status};
-use crate::wire::{Packet, SealedBody};
+use crate::wire::{Packet, SealedBody, TraceParent};
 
 /// A reply that is passed on unopened: its status, whatever that is, and its body.
 ///
@@ -89,7 +89,7 @@ impl fmt::Debug for SealedReply {
 ///
 /// # Cancel safety
 ///
-/// Dropping it forgets the call at once; the other side may still run it, and its reply is dropped.
+/// As of a [`PullCall`](crate::PullCall).
 ///
 /// # Panics
 ///
@@ -106,7 +106,8 @@ impl<'a> SealedPull<'a> {
         SealedPull { flight: PullFlight::sealed(session, body), request }
     }
 
-    /// Waits so long for the reply; the default is the session's.
+    /// Waits so long for the reply; the default is the session's. A handler at the other side learns of it, where that side
+    /// understands it; see [`Context::deadline`](crate::Context::deadline).
     pub fn timeout(mut self, after: Duration) -> Self {
         self.request.timeout = Timeout::After(after);
         self
@@ -122,6 +123,18 @@ impl<'a> SealedPull<'a> {
     /// connection was lost before its reply came; see [`Redial`](crate::Redial). Default: false.
     pub fn idempotent(mut self, idempotent: bool) -> Self {
         self.request.idempotent = idempotent;
+        self
+    }
+
+    #[doc = include_str!("../../docs/traceparent.md")]
+    pub fn traceparent(mut self, trace: impl Into<Option<TraceParent>>) -> Self {
+        self.request.trace = trace.into().map(Box::new);
+        self
+    }
+
+    /// As [`timeout`](Self::timeout), but not worth telling the other side: the usual one of whoever passes calls on.
+    pub(crate) fn untold_timeout(mut self, after: Duration) -> Self {
+        self.request.timeout = Timeout::Untold(after);
         self
     }
 
@@ -173,6 +186,12 @@ impl<'a> SealedPush<'a> {
     /// Waits for room as long as the session lives.
     pub fn no_timeout(mut self) -> Self {
         self.request.timeout = Timeout::Never;
+        self
+    }
+
+    #[doc = include_str!("../../docs/traceparent.md")]
+    pub fn traceparent(mut self, trace: impl Into<Option<TraceParent>>) -> Self {
+        self.request.trace = trace.into().map(Box::new);
         self
     }
 }

@@ -151,7 +151,7 @@ fn run_push(pick_from: Arc<dyn Pick>, mut request: Request<'static>, body: Encod
 /// A session for the call, from whose time the wait for it is taken.
 async fn pick(from: &dyn Pick, request: &mut Request<'_>) -> Result<Session> {
     let after = match request.timeout {
-        Timeout::After(after) => Some(after),
+        Timeout::After(after) | Timeout::Untold(after) => Some(after),
         Timeout::Default | Timeout::Never => None,
     };
     let picking = match from.pick(after) {
@@ -161,7 +161,11 @@ async fn pick(from: &dyn Pick, request: &mut Request<'_>) -> Result<Session> {
     let begun = now();
     let session = picking.await?;
     if let Some(after) = after {
-        request.timeout = Timeout::After(after.saturating_sub(now() - begun));
+        let left = after.saturating_sub(now() - begun);
+        request.timeout = match request.timeout {
+            Timeout::Untold(_) => Timeout::Untold(left),
+            _ => Timeout::After(left),
+        };
     }
     Ok(session)
 }

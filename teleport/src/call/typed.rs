@@ -19,7 +19,7 @@ use crate::codec::{Codec, CodecError, CodecList, DecodeAny, Encode, EncodeAny, I
 use crate::error::{Delivery, Error, Result};
 use crate::method::{Accepts, Method, MethodSpec};
 use crate::session::{EncodedBody, Request, Session, Timeout};
-use crate::wire::Packet;
+use crate::wire::{Packet, TraceParent};
 
 /// What a generated client holds: where its calls go, and the prefix of the router group that its service stands in.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ impl ClientCore {
             Some(prefix) => Cow::Owned(format!("{prefix}{}", method.uri)),
         };
         let timeout = method.timeout.map_or(Timeout::Default, Timeout::After);
-        Request { uri, gzip: method.gzip, timeout, idempotent: method.idempotent }
+        Request { uri, gzip: method.gzip, timeout, idempotent: method.idempotent, trace: None }
     }
 }
 
@@ -133,7 +133,10 @@ impl<'a> PullCore<'a> {
 ///
 /// # Cancel safety
 ///
-/// Dropping it forgets the call at once; the other side may still run it, and its reply is dropped.
+/// Dropping it forgets the call at once, and so does its timeout. A side that understands it
+/// ([`Features::CANCEL`](crate::wire::Features::CANCEL)) is told, and stops the handler, unless its method says `no_cancel`; at
+/// any other it may still run, and the reply is dropped. The first call of a session to a peer that has said nothing yet can't
+/// know.
 ///
 /// # Panics
 ///
@@ -209,7 +212,9 @@ where
 }
 
 impl<M, A, R> PullCall<'_, M, A, R> {
-    /// Waits so long for the reply, from the first poll on; the default is the method's, else the session's.
+    /// Waits so long for the reply, from the first poll on; the default is the method's, else the session's. Where it is not
+    /// the session's, a handler at the other side learns of it, if that side understands it; see
+    /// [`Context::deadline`](crate::Context::deadline).
     pub fn timeout(mut self, after: Duration) -> Self {
         self.core.request.timeout = Timeout::After(after);
         self
@@ -255,6 +260,12 @@ impl<M, A, R> PullCall<'_, M, A, R> {
     /// [`Context::query`](crate::Context::query).
     pub fn query(mut self, name: &str, value: &str) -> Self {
         self.core.request.add_query(name, value);
+        self
+    }
+
+    #[doc = include_str!("../../docs/traceparent.md")]
+    pub fn traceparent(mut self, trace: impl Into<Option<TraceParent>>) -> Self {
+        self.core.request.trace = trace.into().map(Box::new);
         self
     }
 }
@@ -371,6 +382,12 @@ impl<M, A> PushCall<'_, M, A> {
     /// Adds `name=value` to the query of the uri.
     pub fn query(mut self, name: &str, value: &str) -> Self {
         self.core.request.add_query(name, value);
+        self
+    }
+
+    #[doc = include_str!("../../docs/traceparent.md")]
+    pub fn traceparent(mut self, trace: impl Into<Option<TraceParent>>) -> Self {
+        self.core.request.trace = trace.into().map(Box::new);
         self
     }
 }

@@ -56,7 +56,13 @@ pub(crate) fn log_refused(shared: &Shared, uri: &str, status: &Status) {
 }
 
 /// Writes a reply that has only a status. A push gets none.
-fn write_status(shared: &Shared, header: &Header<'_>, header_codec: u8, status: &Status, out: &mut Output) {
+pub(crate) fn write_status(
+    shared: &Shared,
+    header: &Header<'_>,
+    header_codec: u8,
+    status: &Status,
+    out: &mut Output,
+) {
     if header.kind.is_push() {
         return log_refused(shared, &header.uri, status);
     }
@@ -95,6 +101,7 @@ fn write_status_with(
         code: status.code().number(),
         status: status.text().into(),
         features,
+        ..Header::default()
     };
     let codecs = &settings.headers.codecs;
     let before = out.len();
@@ -195,6 +202,7 @@ fn success<'h>(shared: &Shared, header: &'h Header<'_>) -> Header<'h> {
         code: Code::OK.number(),
         status: "OK".into(),
         features: shared.announcement(),
+        ..Header::default()
     }
 }
 
@@ -310,6 +318,7 @@ fn write_unopened(
         code: status.code().number(),
         status: status.text().into(),
         features: shared.announcement(),
+        ..Header::default()
     };
     let before = out.len();
     let length = body.payload().len();

@@ -15,7 +15,7 @@ use super::text::{MOST, Sample, escaped};
 use crate::error::Error;
 use crate::socket::Address;
 use crate::status::Status;
-use crate::wire::{Header, HeaderCodec, JsonHeader, Kind, Packet, PacketId};
+use crate::wire::{Header, HeaderCodec, JsonHeader, Kind, Packet, PacketId, TraceParent};
 
 /// The target of the events.
 const TARGET: &str = "teleport::calls";
@@ -73,6 +73,7 @@ struct Call {
     /// Of the pull or push, and of the reply.
     request: Part,
     reply: Part,
+    trace: Option<TraceParent>,
     code: Option<i32>,
     error: String,
     /// Its bodies are not shown, whatever the options say.
@@ -140,6 +141,7 @@ impl CallLog {
             times: Times::default(),
             request: Part::default(),
             reply: Part::default(),
+            trace: None,
             code: None,
             error: String::new(),
             is_secret: false,
@@ -151,6 +153,11 @@ impl CallLog {
     pub(crate) fn hide_bodies(mut self) -> Self {
         self.0.is_secret = true;
         self
+    }
+
+    /// The trace that it is of.
+    pub(crate) fn trace(&mut self, trace: TraceParent) {
+        self.0.trace = Some(trace);
     }
 
     /// Keeps what is to be shown of the body of the pull or push.
@@ -301,6 +308,7 @@ impl Call {
             Way::In => (self.reply.bytes, self.request.bytes),
         };
         let uri = self.uri();
+        let trace = self.trace.map(|trace| trace.to_string());
         let id = self.id.as_ref().map(|id| escaped(&id.to_string(), MOST).into_owned());
         let error = self.error(&uri);
         let header = self.header(&uri, self.kind, &self.request, 0, "");
@@ -321,6 +329,7 @@ impl Call {
                     uri = &*uri,
                     peer = %self.peer,
                     id = id.as_deref(),
+                    traceparent = trace.as_deref(),
                     status = self.code,
                     error = error.as_deref(),
                     cost = debug(cost),

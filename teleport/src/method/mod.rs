@@ -31,13 +31,15 @@ pub struct MethodSpec {
     pub timeout: Option<Duration>,
     /// Whether a call may run more than once, so that it may be sent again.
     pub idempotent: bool,
+    /// Whether a handler that has begun runs to its end, also where its caller has gone away.
+    pub no_cancel: bool,
 }
 
 impl MethodSpec {
     /// A method without gzip, with the session's timeout.
     #[must_use]
     pub const fn new(name: &'static str, uri: &'static str, args: &'static [&'static str]) -> Self {
-        MethodSpec { name, uri, args, gzip: 0, timeout: None, idempotent: false }
+        MethodSpec { name, uri, args, gzip: 0, timeout: None, idempotent: false, no_cancel: false }
     }
 
     /// Sets the gzip level.
@@ -51,6 +53,13 @@ impl MethodSpec {
     #[must_use]
     pub const fn idempotent(mut self) -> Self {
         self.idempotent = true;
+        self
+    }
+
+    /// Lets a handler that has begun run to its end.
+    #[must_use]
+    pub const fn no_cancel(mut self) -> Self {
+        self.no_cancel = true;
         self
     }
 

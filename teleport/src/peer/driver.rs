@@ -274,7 +274,7 @@ impl Driver {
         ready!(timer.sleep.as_mut().poll(cx));
         self.timer = None;
         let mut woken = Vec::new();
-        self.shared.machine().handle_timeout(now().max(at), &mut woken);
+        self.shared.machine().handle_timeout(&self.shared.settings, now().max(at), &mut woken);
         woken.into_iter().for_each(Waker::wake);
         self.shared.pass_on_room();
         Poll::Ready(())

@@ -2,24 +2,26 @@
 
 mod early;
 mod hooked;
+mod line;
 mod watch;
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hooked::Seen;
+use line::{Line, Parked};
 use watch::Watch;
 
 use crate::buffer;
 use crate::context::{CallState, Context, refuse};
 use crate::logs::CallLog;
-use crate::router::{self, Inbound, Router, Started, Warm, not_found};
+use crate::router::{self, Inbound, Router, Started, Warm, not_found, too_late};
 use crate::session::{Ended, FAREWELL, Generation, Handle, NOT_TAKEN, Notice, Session, Shared, now};
 use crate::socket::{Arrival, Flow, Output};
 use crate::status::{Code, Status};
+use crate::travel::Travel;
 use crate::wire::{
     self, Body, Features, Header, IdFormat, Kind, Packet, PacketId, PacketRef, ProtobufHeader, SuccessHead,
     WireError,
@@ -33,9 +35,6 @@ thread_local! {
 
 /// What a peer is told that knows nothing of notices.
 const CLOSING: &str = "the session is closing";
-
-/// What a packet that waits costs beside its bytes.
-const PARKED: usize = 256;
 
 /// Hands packets to handlers, and replies to callers.
 ///
@@ -62,9 +61,8 @@ pub(super) struct Dispatch {
     style: Option<(IdFormat, u8)>,
     /// The other side has replied.
     replied: bool,
-    /// Pulls and pushes that wait, in order, and since when where that is logged; and what they cost.
-    parked: VecDeque<(Packet, Option<Instant>)>,
-    parked_bytes: usize,
+    /// Pulls and pushes that wait.
+    line: Line,
     /// A handler has got a task of its own since the last look at how many have.
     spawned: bool,
     /// As many handlers run in tasks as may, when that was looked at.
@@ -105,8 +103,7 @@ impl Dispatch {
             reading: true,
             style: None,
             replied: false,
-            parked: VecDeque::new(),
-            parked_bytes: 0,
+            line: Line::default(),
             spawned: false,
             full: false,
             dropped: 0,
@@ -122,22 +119,26 @@ impl Dispatch {
         let is_early_full = self.is_early_full();
         let mut machine = self.shared.machine();
         out.owed() + machine.owed() > 2 * most
-            || ((self.parked_bytes > most || is_early_full) && machine.stop_reader())
+            || ((self.line.bytes() > most || is_early_full) && machine.stop_reader())
     }
 
     /// Hands on what waited, as far as there is room for it now; whether there was any.
     pub(super) fn resume(&mut self, out: &mut Output) -> bool {
         self.settle_early(out);
-        if self.parked.is_empty() {
+        if self.line.is_empty() {
             return false;
         }
         let mut any = false;
         self.session = Session::upgrade_pinned(&self.handle, self.generation);
         while self.can_resume(out) {
-            let Some((packet, since)) = self.parked.pop_front() else { break };
-            self.parked_bytes -= PARKED + packet.len();
+            let Some(Parked { packet, since, travel }) = self.line.pop() else { break };
             let (header, header_codec) = (packet.header().into_owned(), packet.header_codec());
-            self.start(&header, header_codec, out, since, || packet);
+            if travel.as_ref().and_then(|travel| travel.deadline).is_some_and(|deadline| deadline <= now()) {
+                let log = self.log(&header, || packet, since);
+                self.refuse(log, (&header, header_codec), too_late(&header.uri), out);
+            } else {
+                self.start(&header, header_codec, out, (since, travel), || packet);
+            }
             self.came_early = self.came_early.saturating_sub(1);
             any = true;
         }
@@ -148,7 +149,7 @@ impl Dispatch {
 
     /// Whether a packet waits and need not.
     pub(super) fn can_resume(&mut self, out: &Output) -> bool {
-        if self.parked.is_empty() {
+        if self.line.is_empty() {
             return false;
         }
         self.spawned |= self.full;
@@ -271,20 +272,23 @@ impl Dispatch {
                 }
                 let packet = PacketRef::from_parts(bytes, &parts, &self.shared.settings.headers.codecs)?;
                 self.shared.learn(packet.header.features);
-                self.packet(&packet.header, packet.header_codec, out, || {
+                let travel = self.travel(&packet.header);
+                self.packet(&packet.header, packet.header_codec, out, travel, || {
                     Packet::copy_from(&packet, buffer::take()).with_header_len(parts.header.len())
                 });
             }
             Arrival::Owned(bytes) => {
                 let settings = &self.shared.settings;
                 let (codecs, limits) = (&settings.headers.codecs, &settings.wire);
+                let mut travel = None;
                 if let Some((packet, _)) = wire::read(&bytes, codecs, limits)? {
                     self.shared.learn(packet.header.features);
+                    travel = self.travel(&packet.header);
                 }
                 let packet = Packet::from_frame(bytes, codecs, limits)?;
                 let header = packet.header().into_owned();
                 let header_codec = packet.header_codec();
-                self.packet(&header, header_codec, out, || packet);
+                self.packet(&header, header_codec, out, travel, || packet);
             }
             Arrival::Oversized { header_codec, header, body } => {
                 let shared = self.shared.clone();
@@ -294,7 +298,7 @@ impl Dispatch {
                 self.oversized(&header, header_codec, (head, body), out);
             }
         }
-        let congested = self.early || !self.parked.is_empty() || out.owed() > self.most();
+        let congested = self.early || !self.line.is_empty() || out.owed() > self.most();
         Ok(if congested && self.is_stopped(out) { Flow::Pause } else { Flow::Continue })
     }
 
@@ -311,29 +315,66 @@ impl Dispatch {
         self.full || out.owed() > self.most()
     }
 
+    /// What a packet brings along beside what is kept of it.
+    #[inline]
+    fn travel(&self, header: &Header<'_>) -> Option<Arc<Travel>> {
+        if header.timeout_ms == 0 && header.trace.is_none() { None } else { self.some_travel(header) }
+    }
+
+    #[cold]
+    fn some_travel(&self, header: &Header<'_>) -> Option<Arc<Travel>> {
+        let is_timed =
+            header.timeout_ms > 0 && header.kind.is_pull() && self.shared.heeds(Features::DEADLINE);
+        let after = Duration::from_millis(header.timeout_ms.into());
+        let deadline = if is_timed { now().checked_add(after) } else { None };
+        let trace = header.trace.as_deref().copied().filter(|_| self.shared.heeds(Features::TRACE));
+        Travel::new(deadline, trace)
+    }
+
     fn packet(
         &mut self,
         header: &Header<'_>,
         header_codec: u8,
         out: &mut Output,
+        travel: Option<Arc<Travel>>,
         packet: impl FnOnce() -> Packet,
     ) {
         if header.kind.is_reply() {
             return self.reply(header, packet);
         }
         if !header.kind.is_pull() && !header.kind.is_push() {
+            if header.kind == Kind::CANCEL && self.shared.heeds(Features::CANCEL) {
+                return self.cancel(header);
+            }
             return self.unknown_type(header);
         }
         if self.style.is_none() {
             self.style = Some((header.id.format(), header_codec));
         }
         if self.early {
-            return self.packet_before_open(header, header_codec, out, packet);
+            return self.packet_before_open(header, header_codec, out, travel, packet);
         }
-        if !self.parked.is_empty() || self.is_congested(out) {
-            return self.park(header, header_codec, out, packet);
+        if !self.line.is_empty() || self.is_congested(out) {
+            return self.park(header, header_codec, out, travel, packet);
         }
-        self.start(header, header_codec, out, None, packet);
+        self.start(header, header_codec, out, (None, travel), packet);
+    }
+
+    /// The caller of a pull has gone away: it is taken out of the line, or its handler is stopped. One that nobody knows is
+    /// answered, was answered before, or runs to its end.
+    fn cancel(&mut self, header: &Header<'_>) {
+        let Some(pull) = header.id.number() else { return };
+        if self.early {
+            if let Some(early) = &self.shared.early {
+                early.forget(pull);
+            }
+        } else if let Some(Parked { packet, since, .. }) = self.line.cancel(pull) {
+            // Its log tells that nobody waited any more.
+            drop(self.log(&packet.header(), || packet.clone(), since));
+            buffer::give(packet.into_buf());
+        } else {
+            self.shared.stop_handler(pull);
+        }
     }
 
     fn reply(&mut self, header: &Header<'_>, packet: impl FnOnce() -> Packet) {
@@ -359,18 +400,17 @@ impl Dispatch {
         header: &Header<'_>,
         header_codec: u8,
         out: &mut Output,
+        travel: Option<Arc<Travel>>,
         packet: impl FnOnce() -> Packet,
     ) {
-        if self.parked_bytes > self.most() {
+        if self.line.bytes() > self.most() {
             let text = "more pulls and pushes wait than may (settings `limits.max_pulls_in`, `limits.max_held` and \
                         `limits.max_queued`)";
             let log = self.log(header, packet, None);
             return refuse(log, &self.shared, (header, header_codec), &Status::unavailable(text), out);
         }
-        let packet = packet();
-        self.parked_bytes += PARKED + packet.len();
         let since = self.shared.settings.logs.are_wanted().then(now);
-        self.parked.push_back((packet, since));
+        self.line.push(Parked { packet: packet(), since, travel });
     }
 
     /// The log of a call that has come, where somebody listens; `since` then, where it had to wait.
@@ -404,13 +444,13 @@ impl Dispatch {
         header: &Header<'_>,
         header_codec: u8,
         out: &mut Output,
-        since: Option<Instant>,
+        (since, travel): (Option<Instant>, Option<Arc<Travel>>),
         packet: impl FnOnce() -> Packet,
     ) {
         if self.shared.settings.logs.are_wanted() {
-            return self.start_logged(header, header_codec, out, since, packet());
+            return self.start_logged(header, header_codec, out, (since, travel), packet());
         }
-        self.hand_over(header, header_codec, out, None, packet);
+        self.hand_over(header, header_codec, out, (None, travel), packet);
     }
 
     #[cold]
@@ -419,11 +459,14 @@ impl Dispatch {
         header: &Header<'_>,
         header_codec: u8,
         out: &mut Output,
-        since: Option<Instant>,
+        (since, travel): (Option<Instant>, Option<Arc<Travel>>),
         packet: Packet,
     ) {
-        let log = self.log_of(header, &packet, since);
-        self.hand_over(header, header_codec, out, Some(log), || packet);
+        let mut log = self.log_of(header, &packet, since);
+        if let Some(trace) = travel.as_ref().and_then(|travel| travel.trace) {
+            log.trace(trace);
+        }
+        self.hand_over(header, header_codec, out, (Some(log), travel), || packet);
     }
 
     fn hand_over(
@@ -431,7 +474,7 @@ impl Dispatch {
         header: &Header<'_>,
         header_codec: u8,
         out: &mut Output,
-        log: Option<CallLog>,
+        (log, travel): (Option<CallLog>, Option<Arc<Travel>>),
         packet: impl FnOnce() -> Packet,
     ) {
         let shared = &self.shared;
@@ -454,7 +497,7 @@ impl Dispatch {
         };
         if self.seen.calls {
             let (session, packet) = (session.clone(), packet());
-            return self.start_hooked(session, header, packet, log, out);
+            return self.start_hooked(session, header, packet, (log, travel), out);
         }
         let found = if header.kind.is_pull() {
             self.router.find_pull(&header.uri)
@@ -469,12 +512,13 @@ impl Dispatch {
             Ok(None) => self.refuse(log, (header, header_codec), not_found(header), out),
             Ok(Some(entry)) => {
                 if entry.chain().is_some() {
-                    let cx = Context::with_call(session.clone(), packet(), CallState::logged(log));
+                    let cx = Context::with_call(session.clone(), packet(), CallState::logged(log))
+                        .with_travel(travel);
                     let start = || router::start_route(self.router.chain(), entry, header, cx, out);
                     self.spawned |= hooked::caught(start) == Started::Spawned;
                     return;
                 }
-                let inbound = Inbound { session, packet: packet(), header, header_codec, log };
+                let inbound = Inbound { session, packet: packet(), header, header_codec, log, travel };
                 self.spawned |= entry.handler().start(inbound, &mut self.warm, out) == Started::Spawned;
             }
         }

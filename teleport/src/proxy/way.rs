@@ -73,7 +73,7 @@ impl Way {
                 let session = choose.await?;
                 let call = chosen.get_or_init(|| session).pull(uri).sealed(body);
                 let mut call = match until {
-                    Some(at) => call.timeout(at.saturating_duration_since(Instant::now())),
+                    Some(at) => call.untold_timeout(at.saturating_duration_since(Instant::now())),
                     None => call.no_timeout(),
                 };
                 call.sent().await?;

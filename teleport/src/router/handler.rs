@@ -2,6 +2,7 @@
 //!
 //! Nothing here depends on a handler's types: those are behind [`Slot`].
 
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use crate::logs::CallLog;
 use crate::session::{Direction, Serving, Session, inflate};
 use crate::socket::Output;
 use crate::status::{Code, Status};
-use crate::wire::{Header, Packet};
+use crate::travel::{Travel, within};
+use crate::wire::{Features, Header, Packet};
 
 /// A handler without its types.
 pub(crate) struct Handler {
@@ -26,6 +28,8 @@ pub(crate) struct Handler {
     pace: Arc<Pace>,
     /// Whether it sees bodies inflated, as all but those do that pass them on.
     opens: bool,
+    /// Whether it is stopped when its caller has gone away, or its time is up.
+    stops: bool,
 }
 
 /// What came of a handler that was started.
@@ -46,11 +50,23 @@ pub(crate) struct Inbound<'a> {
     pub(crate) header_codec: u8,
     /// Where somebody listens to it.
     pub(crate) log: Option<CallLog>,
+    /// What it brought along, where it brought anything.
+    pub(crate) travel: Option<Arc<Travel>>,
 }
 
 impl Handler {
     pub(super) fn new(first: Pin<Box<dyn Slot>>) -> Self {
-        Handler { places: Places::new(first), pace: Arc::default(), opens: true }
+        Handler { places: Places::new(first), pace: Arc::default(), opens: true, stops: true }
+    }
+
+    /// Lets it run to its end once it has begun.
+    pub(super) fn run_to_end(&mut self) {
+        self.stops = false;
+    }
+
+    /// Whether it is stopped when its caller has gone away, or its time is up.
+    pub(super) fn stops(&self) -> bool {
+        self.stops
     }
 
     /// A handler that gets its packets as they came.
@@ -61,7 +77,7 @@ impl Handler {
     /// Runs the handler on a packet. A reply that is there at once is appended to `out`; one that comes later is
     /// handed to the session.
     pub(crate) fn start(&self, inbound: Inbound<'_>, warm: &mut Warm, out: &mut Output) -> Started {
-        let Inbound { session, mut packet, header, header_codec, log } = inbound;
+        let Inbound { session, mut packet, header, header_codec, log, travel } = inbound;
         if let Err(status) = self.open(session, &mut packet) {
             refuse(log, session.shared(), (header, header_codec), &status, out);
             return Started::Ended;
@@ -70,6 +86,7 @@ impl Handler {
             None => Context::new(session.clone(), packet),
             log => Context::with_call(session.clone(), packet, CallState::logged(log)),
         };
+        let cx = cx.with_travel(travel);
         self.run(session, cx, (header, header_codec), None, warm, out)
     }
 
@@ -103,6 +120,7 @@ impl Handler {
         let mut place = self.places.take(warm);
         cx.set_wishes(&place.wishes);
         let reply_codec = ReplyCodec { pull: codec, wishes: &place.wishes };
+        let travel = cx.travel().map(|travel| self.lends(travel));
         let mut answer = None;
         // A handler that has to wait is polled again at once by its task, so this waker need not wake.
         let task = &mut TaskContext::from_waker(Waker::noop());
@@ -110,8 +128,10 @@ impl Handler {
         let slow = self.opens && header.kind.is_pull() && self.pace.is_slow();
         let timer = (!slow && session.shared().is_watched()).then(Instant::now);
         let polled = catch_unwind(AssertUnwindSafe(|| {
-            place.slot.as_mut().begin(cx);
-            if slow { Poll::Pending } else { place.slot.as_mut().poll(task, reply_codec, &mut answer) }
+            within(travel.as_ref(), || {
+                place.slot.as_mut().begin(cx);
+                if slow { Poll::Pending } else { place.slot.as_mut().poll(task, reply_codec, &mut answer) }
+            })
         }));
         if let Some(began) = timer {
             self.pace.note(began.elapsed());
@@ -120,7 +140,18 @@ impl Handler {
             Ok(Poll::Pending) => {
                 let header = header.clone().into_owned();
                 let pace = slow.then(|| self.pace.clone());
-                let call = Call { header, header_codec, codec, bytes, place, pace, hooked, log };
+                let call = Call {
+                    header,
+                    header_codec,
+                    codec,
+                    bytes,
+                    place,
+                    pace,
+                    hooked,
+                    log,
+                    travel,
+                    stops: self.stops,
+                };
                 spawn(session.clone(), call);
                 return Started::Spawned;
             }
@@ -159,6 +190,14 @@ impl Handler {
         }
         started
     }
+
+    /// What the calls of the handler have from its own: one that runs to its end does not hurry.
+    fn lends(&self, travel: &Arc<Travel>) -> Arc<Travel> {
+        match travel.deadline {
+            Some(_) if !self.stops => Arc::new(Travel { deadline: None, ..**travel }),
+            _ => travel.clone(),
+        }
+    }
 }
 
 type Panic = dyn std::any::Any + Send;
@@ -176,11 +215,14 @@ struct Call {
     pace: Option<Arc<Pace>>,
     hooked: Option<Hooked>,
     log: Option<CallLog>,
+    travel: Option<Arc<Travel>>,
+    /// Whether it is stopped when its caller has gone away.
+    stops: bool,
 }
 
 /// Goes on with a call in a task of its own.
 fn spawn(session: Session, call: Call) {
-    let Call { header, header_codec, codec, bytes, place, mut pace, hooked, mut log } = call;
+    let Call { header, header_codec, codec, bytes, place, mut pace, hooked, mut log, travel, stops } = call;
     let Place { mut slot, wishes, .. } = place;
     let hooked = hooked.map(Hooked::in_task);
     // Encoded now: nothing may be left to do where the task is dropped.
@@ -188,30 +230,38 @@ fn spawn(session: Session, call: Call) {
     if header.kind.is_pull() {
         write_fallback(session.shared(), &header, header_codec, &no_answer(&header.uri), &mut fallback);
     }
-    let serving = Serving::start(session, fallback, bytes);
-    tokio::spawn(async move {
+    let pull = if stops { pull_to_stop(&session, &header) } else { None };
+    let late = travel.as_ref().and_then(|travel| travel.deadline).filter(|_| stops && header.kind.is_pull());
+    Serving::start(session, fallback, bytes, pull).spawn(move |serving| async move {
         let cancel = serving.handlers();
         let mut answer = None;
         let reply_codec = ReplyCodec { pull: codec, wishes: &wishes };
         let poll = std::future::poll_fn(|task| {
             let timed = pace.take().map(|pace| (pace, Instant::now()));
-            let polled =
-                catch_unwind(AssertUnwindSafe(|| slot.as_mut().poll(task, reply_codec, &mut answer).map(Ok)));
+            let polled = catch_unwind(AssertUnwindSafe(|| {
+                within(travel.as_ref(), || slot.as_mut().poll(task, reply_codec, &mut answer).map(Ok))
+            }));
             if let Some((pace, began)) = timed {
                 pace.note(began.elapsed());
             }
             polled.unwrap_or_else(|panic| Poll::Ready(Err(panic)))
         });
         let shared = serving.session().shared();
-        match cancel.run_until_cancelled(poll).await {
-            Some(Err(panic)) => {
+        let ended = cancel.run_until_cancelled(until(late, poll)).await;
+        match ended {
+            Some(None) => {
+                // It ends before its caller is told so. It may panic when it is dropped.
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(slot)));
+                answer = Some(Answer::Failed(too_late(&header.uri)));
+            }
+            Some(Some(Err(panic))) => {
                 log_panic(&header.uri, &*panic);
                 if hooked.is_some() || log.is_some() {
                     // For the hooks of replies and the log, which see this one too.
                     answer.get_or_insert_with(|| Answer::Failed(no_answer(&header.uri)));
                 }
             }
-            Some(Ok(())) => {}
+            Some(Some(Ok(()))) => {}
             None => shared.ledger.cut_off(Direction::Inbound, &header.uri, &shared.remote()),
         }
         // Where there is no answer, `serving` gives its fallback when it is dropped.
@@ -241,6 +291,30 @@ fn spawn(session: Session, call: Call) {
             }
         }
     });
+}
+
+/// The id by which the caller of a pull says that it has gone away, where it does.
+pub(super) fn pull_to_stop(session: &Session, header: &Header<'_>) -> Option<u64> {
+    let shared = session.shared();
+    let may_come =
+        header.kind.is_pull() && shared.heeds(Features::CANCEL) && shared.is_understood(Features::CANCEL);
+    header.id.number().filter(|_| may_come)
+}
+
+/// What the future ends with, until this time.
+pub(super) async fn until<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
+    match deadline {
+        None => Some(future.await),
+        Some(at) => tokio::time::timeout_at(at.into(), future).await.ok(),
+    }
+}
+
+/// What is answered where nobody waits any more.
+pub(crate) fn too_late(uri: &str) -> Status {
+    Status::new(
+        Code::GATEWAY_TIMEOUT,
+        format!("the time that the caller of {uri} gave it was up: it was stopped"),
+    )
 }
 
 /// A panic's own text stays here: it may tell more than the caller should know.

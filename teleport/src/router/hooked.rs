@@ -4,16 +4,18 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Instant;
 
-use super::handler::{Handler, Started, no_answer};
+use super::handler::{Handler, Started, no_answer, pull_to_stop, too_late, until};
 use super::places::Warm;
 use super::routes::Router;
 use super::table::Entry;
-use crate::context::{Answer, CallState, Context, log_refused, write_fallback};
+use crate::context::{Answer, CallState, Context, log_refused, write_fallback, write_status};
 use crate::plugin::{Chain, OutgoingReply, waited};
 use crate::session::{Serving, Session, poll_once};
 use crate::socket::Output;
 use crate::status::Status;
+use crate::travel::Travel;
 use crate::wire::Header;
 
 /// What goes with a call that plugins look at.
@@ -21,6 +23,7 @@ use crate::wire::Header;
 pub(crate) struct Hooked {
     chain: Arc<Chain>,
     call: Arc<CallState>,
+    travel: Option<Arc<Travel>>,
     /// The driver runs it: what its handler sent before the answer can be put in front of that.
     in_driver: bool,
 }
@@ -45,6 +48,7 @@ impl Hooked {
             session.shared().move_calls(out);
         }
         let cx = Context::of_header(session.clone(), header, header_codec, self.call.clone());
+        let cx = cx.with_travel(self.travel.clone());
         self::answer(&self.chain, cx, answer, out)
     }
 }
@@ -84,13 +88,15 @@ pub(crate) fn start_route(
         return hand_over(handler, chain, header, cx, read, true, out);
     }
     let (session, bytes, header_codec) = (cx.session().clone(), cx.len(), cx.header_codec());
+    let late = cx.deadline();
     let mut future = Box::pin(read_body_of(chain.clone(), handler.clone(), cx));
     if let Poll::Ready((cx, read)) = poll_in_place(future.as_mut()) {
         return hand_over(handler, chain, header, cx, read, true, out);
     }
     let (handler, chain, header) = (handler.clone(), chain.clone(), header.clone().into_owned());
     let fallback = header.clone();
-    spawn(session, &fallback, header_codec, bytes, future, move |(cx, read), out| {
+    let stopped = if handler.stops() { pull_to_stop(&session, &header) } else { None };
+    spawn(session, (&fallback, header_codec), (bytes, stopped, late), future, move |(cx, read), out| {
         hand_over(&handler, &chain, &header, cx, read, false, out);
     });
     Started::Spawned
@@ -125,7 +131,8 @@ fn hand_over(
     if let Err(status) = read {
         return answer(chain, cx, Answer::Failed(status), out);
     }
-    let hooked = Some(Hooked { chain: chain.clone(), call: cx.call(), in_driver });
+    let travel = cx.travel().cloned();
+    let hooked = Some(Hooked { chain: chain.clone(), call: cx.call(), travel, in_driver });
     let (session, header_codec) = (cx.session().clone(), cx.header_codec());
     handler.run(&session, cx, (header, header_codec), hooked, &mut Warm::default(), out)
 }
@@ -159,7 +166,9 @@ pub(crate) fn answer(chain: &Arc<Chain>, cx: Context, answer: Answer, out: &mut 
         return Started::Ended;
     }
     let chain = chain.clone();
-    spawn(session, &header, header_codec, bytes, future, move |reply, out| write(&chain, reply, out));
+    spawn(session, (&header, header_codec), (bytes, None, None), future, move |reply, out| {
+        write(&chain, reply, out);
+    });
     Started::Spawned
 }
 
@@ -184,12 +193,11 @@ fn poll_in_place<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut TaskContext::from_waker(Waker::noop()))
 }
 
-/// Goes on with hooks that wait in a task of its own.
+/// Goes on with hooks that wait in a task of its own: until the caller of the pull `stopped` goes away, or its time is up.
 fn spawn<F>(
     session: Session,
-    header: &Header<'_>,
-    header_codec: u8,
-    bytes: usize,
+    (header, header_codec): (&Header<'_>, u8),
+    (bytes, stopped, late): (usize, Option<u64>, Option<Instant>),
     hooks: Pin<Box<F>>,
     then: impl FnOnce(F::Output, &mut Output) + Send + 'static,
 ) where
@@ -199,13 +207,25 @@ fn spawn<F>(
     if header.kind.is_pull() {
         write_fallback(session.shared(), header, header_codec, &no_answer(&header.uri), &mut fallback);
     }
-    let serving = Serving::start(session, fallback, bytes);
-    tokio::spawn(async move {
+    let header = late.map(|_| header.clone().into_owned());
+    Serving::start(session, fallback, bytes, stopped).spawn(move |serving| async move {
         let cancel = serving.handlers();
         // `serving` answers with its fallback when it is dropped.
-        let Some(done) = cancel.run_until_cancelled(hooks).await else { return };
+        let Some(done) = cancel.run_until_cancelled(until(late, hooks)).await else { return };
         let mut out = Output::default();
-        then(done, &mut out);
+        match (done, header) {
+            (Some(done), _) => then(done, &mut out),
+            (None, Some(header)) => {
+                write_status(
+                    serving.session().shared(),
+                    &header,
+                    header_codec,
+                    &too_late(&header.uri),
+                    &mut out,
+                );
+            }
+            (None, None) => {}
+        }
         serving.finish(out).await;
     });
 }

@@ -11,7 +11,7 @@ mod service;
 mod slot;
 mod table;
 
-pub(crate) use handler::{Inbound, Started};
+pub(crate) use handler::{Inbound, Started, too_late};
 pub(crate) use hooked::{answer, not_found, start, start_route};
 pub(crate) use places::Warm;
 pub use routes::{Group, Router};

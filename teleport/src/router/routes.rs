@@ -181,7 +181,7 @@ impl Router {
 
     /// A part of the router whose uris begin with `prefix`.
     pub fn group(&mut self, prefix: &str) -> Group<'_> {
-        Group { router: self, prefix: join("", prefix), plugins: Plugins::default() }
+        Group { router: self, prefix: join("", prefix), plugins: Plugins::default(), no_cancel: false }
     }
 
     /// Adds all handlers of another router.
@@ -271,6 +271,7 @@ pub struct Group<'r> {
     router: &'r mut Router,
     prefix: String,
     plugins: Plugins,
+    no_cancel: bool,
 }
 
 impl std::fmt::Debug for Group<'_> {
@@ -321,6 +322,29 @@ impl Group<'_> {
         self
     }
 
+    /// Lets pulls run to their end once their handlers have begun, also where the caller has gone away or its
+    /// [time](Context::deadline) is up: those of what is registered through this group from now on, groups within it
+    /// included. For work that must not stop half-way. Calls that such a handler makes don't have the deadline either. For one
+    /// method of a service there is `#[pull(no_cancel)]`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use teleport::{Router, Status};
+    ///
+    /// async fn transfer(from: u32, to: u32) -> Result<(), Status> {
+    /// #    Ok(())
+    /// }
+    ///
+    /// let mut router = Router::new();
+    /// router.group("/bank").no_cancel().pull("/transfer", |_, (from, to)| transfer(from, to))?;
+    /// # Ok::<(), teleport::Error>(())
+    /// ```
+    pub fn no_cancel(&mut self) -> &mut Self {
+        self.no_cancel = true;
+        self
+    }
+
     /// As [`Router::service`], below the prefix; its clients need
     /// `with_prefix` with the same prefix.
     ///
@@ -338,7 +362,8 @@ impl Group<'_> {
                 let path = path(&join(&self.prefix, route.uri))?;
                 let mut plugins = self.plugins.clone();
                 plugins.extend(&route.plugins);
-                table.add(kind, path, Entry::new(route.name, route.handler).with_plugins(plugins))?;
+                let handler = self.finished(route.handler);
+                table.add(kind, path, Entry::new(route.name, handler).with_plugins(plugins))?;
             }
         }
         self.router.merge(registered)?;
@@ -410,13 +435,13 @@ impl Group<'_> {
     /// A group within this one.
     pub fn group(&mut self, prefix: &str) -> Group<'_> {
         let prefix = join(&self.prefix, prefix);
-        Group { router: self.router, prefix, plugins: self.plugins.clone() }
+        Group { router: self.router, prefix, plugins: self.plugins.clone(), no_cancel: self.no_cancel }
     }
 
     fn add_pull(&mut self, uri: &str, handler: Arc<Handler>) -> Result<&mut Self> {
         let path = self.path(uri)?;
         let name = format!("a function at {path}");
-        let entry = Entry::new(&name, handler).with_plugins(self.plugins.clone());
+        let entry = Entry::new(&name, self.finished(handler)).with_plugins(self.plugins.clone());
         self.router.pulls.add("pull", path, entry)?;
         Ok(self)
     }
@@ -431,6 +456,14 @@ impl Group<'_> {
 }
 
 impl Group<'_> {
+    /// A handler that was just made, as the group has it.
+    fn finished(&self, mut handler: Arc<Handler>) -> Arc<Handler> {
+        if let Some(handler) = Arc::get_mut(&mut handler).filter(|_| self.no_cancel) {
+            handler.run_to_end();
+        }
+        handler
+    }
+
     /// The path of a function's uri, which may be empty for the group itself.
     fn path(&self, uri: &str) -> Result<String> {
         if !uri.starts_with('/') && (self.prefix == "/" || !uri.is_empty()) {

@@ -146,7 +146,11 @@ impl Routes {
 
 impl Registration {
     fn new(method: &MethodSpec, slot: Pin<Box<dyn Slot>>) -> Self {
-        let handler = Arc::new(Handler::new(slot));
+        let mut handler = Handler::new(slot);
+        if method.no_cancel {
+            handler.run_to_end();
+        }
+        let handler = Arc::new(handler);
         Registration { uri: method.uri, name: method.name, handler, plugins: Plugins::default() }
     }
 }

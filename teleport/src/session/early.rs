@@ -94,6 +94,15 @@ impl Early {
         self.arrived.notify_one();
     }
 
+    /// Takes a pull out whose caller has gone away. The line is a short one.
+    pub(crate) fn forget(&self, pull: u64) {
+        let mut line = self.line.lock();
+        let is_it = |packet: &Packet| packet.kind().is_pull() && packet.id().number() == Some(pull);
+        let at = line.packets.iter().position(is_it);
+        let gone = at.and_then(|at| line.packets.remove(at));
+        line.bytes -= gone.map_or(0, |packet| HELD + packet.len());
+    }
+
     /// Tells whoever waits for a packet to look again: the session ends.
     pub(super) fn ending(&self) {
         self.arrived.notify_one();

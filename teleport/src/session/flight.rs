@@ -19,7 +19,8 @@ use crate::codec::gzip;
 use crate::error::{Delivery, Error, Kind, Refusal, Result};
 use crate::logs::CallLog;
 use crate::status::{Code, Status};
-use crate::wire::{self, IdFormat, Packet, PacketId, SealedBody};
+use crate::travel::{self, Travel};
+use crate::wire::{self, Features, IdFormat, Packet, PacketId, SealedBody, TraceParent};
 
 /// What a call is told before it starts.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub(crate) struct Request<'a> {
     pub(crate) timeout: Timeout,
     /// It may be sent again where it may have run already.
     pub(crate) idempotent: bool,
+    /// Its place in a trace, where that is not the one of the call that it is made for.
+    pub(crate) trace: Option<Box<TraceParent>>,
 }
 
 /// How long a call waits for its reply.
@@ -38,12 +41,29 @@ pub(crate) enum Timeout {
     Default,
     Never,
     After(Duration),
+    /// As `After`, but as little worth telling the other side as the session's default.
+    Untold(Duration),
 }
 
 impl Request<'_> {
     /// The same, without borrowing anything.
     pub(crate) fn to_owned(&self) -> Request<'static> {
-        Request { uri: self.uri.to_string().into(), ..*self }
+        self.at(self.uri.to_string().into())
+    }
+
+    /// The same with another uri.
+    fn at<'u>(&self, uri: Cow<'u, str>) -> Request<'u> {
+        let Request { uri: _, gzip, timeout, idempotent, trace } = self;
+        Request { uri, gzip: *gzip, timeout: *timeout, idempotent: *idempotent, trace: trace.clone() }
+    }
+
+    /// Whether its packet has nothing but an id, a uri and a body, as far as it has a say in that.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.gzip == 0
+            && self.trace.is_none()
+            && !matches!(self.timeout, Timeout::After(_))
+            && !travel::is_there()
     }
 
     /// Appends `name=value` to the query, escaped.
@@ -90,6 +110,14 @@ type HookedFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 struct Followed {
     hooked: Option<Box<HookedCall>>,
     log: Option<CallLog>,
+    inherited: Option<Box<Inherited>>,
+}
+
+/// What a call has from the one that it is made for.
+struct Inherited {
+    /// The time that is left, where that is less than the call's own.
+    within: Option<Duration>,
+    trace: Option<TraceParent>,
 }
 
 /// When the call's time is up, and how long that was.
@@ -121,11 +149,13 @@ impl<'a> Departure<'a> {
         start: Start<'_>,
     ) -> Poll<Result<Departed>> {
         let (shared, kind) = (session.shared(), need.kind());
+        // Its time has only begun.
+        let is_new = self.is_new();
         loop {
             match self {
                 Departure::New => {
                     let body = encode()?;
-                    let deadline = request.timeout.deadline(session);
+                    let deadline = followed.deadline(session, kind, request)?;
                     *self = match shared.hooks.as_ref().filter(|hooks| hooks.see(kind)) {
                         None => {
                             followed.see_body(body.as_ref());
@@ -140,7 +170,7 @@ impl<'a> Departure<'a> {
                 Departure::Sealed(body) => {
                     check_uri(request)?;
                     let body = std::mem::take(body);
-                    let deadline = request.timeout.deadline(session);
+                    let deadline = followed.deadline(session, kind, request)?;
                     *self = match shared.hooks.as_ref().filter(|hooks| hooks.see(kind)) {
                         None => {
                             followed.see_sealed(&body);
@@ -177,6 +207,8 @@ impl<'a> Departure<'a> {
                         uri,
                         gzip,
                         body: body.as_mut().map(|(codec, payload, start)| (*codec, payload, *start)),
+                        timeout_ms: followed.timeout_ms(shared, kind, request, *deadline, is_new),
+                        trace: followed.trace(request),
                     };
                     match shared.with(|machine| start(machine, outgoing, *deadline, cx.waker())) {
                         Ok((id, bytes)) => {
@@ -240,6 +272,8 @@ impl<'a> Departure<'a> {
             uri: &request.uri,
             gzip: 0,
             body: body.as_mut().map(|(codec, payload, from)| (*codec, payload, *from)),
+            timeout_ms: 0,
+            trace: None,
         };
         let to = (&*shared.settings, session.generation());
         let started = shared.with(|machine| {
@@ -268,12 +302,12 @@ impl<'a> Departure<'a> {
         let sealed = matches!(body, Leaving::Sealed(_));
         followed.hooked = Some(Box::new(HookedCall::new(request.gzip, deadline, sealed)));
         if hooks.may_wait(kind) {
-            let request = Request { uri: Cow::Owned(request.uri.clone().into_owned()), ..*request };
+            let request = request.to_owned();
             let call = OutgoingCall::new(session, kind, request, body);
             let future = Box::pin(hooks::before_write(hooks.clone(), call, deadline));
             return Ok(Departure::Hooked { future, deadline });
         }
-        let borrowed = Request { uri: Cow::Borrowed(&*request.uri), ..*request };
+        let borrowed = request.at(Cow::Borrowed(&*request.uri));
         let call = OutgoingCall::new(session, kind, borrowed, body);
         let call =
             poll_once(hooks::before_write(hooks.clone(), call, deadline)).unwrap_or_else(|| Err(waited()));
@@ -327,13 +361,80 @@ impl Followed {
         }
     }
 
+    /// When the time of a call is up that is polled for the first time.
+    #[inline]
+    fn deadline(&mut self, session: &Session, kind: wire::Kind, request: &Request<'_>) -> Result<Deadline> {
+        let own = request.timeout.deadline(session);
+        match travel::current() {
+            None => Ok(own),
+            Some(of) => self.inherit(kind, &of, own),
+        }
+    }
+
+    /// As [`deadline`](Self::deadline), of a call that a handler makes for one that brought something.
+    #[cold]
+    fn inherit(&mut self, kind: wire::Kind, of: &Travel, own: Deadline) -> Result<Deadline> {
+        let mut inherited = Inherited { within: None, trace: of.trace };
+        let mut deadline = own;
+        if let Some(at) = of.deadline.filter(|_| kind.is_pull())
+            && own.is_none_or(|(own, _)| at < own)
+        {
+            let within = at.saturating_duration_since(now());
+            if within.is_zero() {
+                return Err(Error::new(Kind::Timeout(within)));
+            }
+            inherited.within = Some(within);
+            deadline = Some((at, within));
+        }
+        if let (Some(log), Some(trace)) = (&mut self.log, of.trace) {
+            log.trace(trace);
+        }
+        self.inherited = Some(Box::new(inherited));
+        Ok(deadline)
+    }
+
+    /// What the other side is told of the time of a call: nothing where it is the usual one. When that is up, it is told
+    /// that nobody waits any more, and until then it does not need to know.
+    #[inline]
+    fn timeout_ms(
+        &self,
+        shared: &Shared,
+        kind: wire::Kind,
+        request: &Request<'_>,
+        deadline: Deadline,
+        is_new: bool,
+    ) -> u32 {
+        let is_own = matches!(request.timeout, Timeout::After(_));
+        let is_told = is_own || self.inherited.as_ref().is_some_and(|inherited| inherited.within.is_some());
+        let Some((at, after)) = deadline.filter(|_| is_told && kind.is_pull()) else { return 0 };
+        if !shared.is_understood(Features::DEADLINE) {
+            return 0;
+        }
+        let left = if is_new { after } else { at.saturating_duration_since(now()) };
+        // Up, so that the other side does not give up before this one does.
+        u32::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1)
+    }
+
+    #[inline]
+    fn trace(&self, request: &Request<'_>) -> Option<TraceParent> {
+        match (&request.trace, &self.inherited) {
+            (Some(own), _) => Some(**own),
+            (None, Some(inherited)) => inherited.trace,
+            (None, None) => None,
+        }
+    }
+
     /// Begins the log of a call that is polled for the first time, where somebody listens.
     #[inline]
     fn begin(&mut self, session: &Session, kind: wire::Kind, request: &Request<'_>) {
         let shared = session.shared();
         if shared.settings.logs.are_wanted() {
             let log = CallLog::outgoing(&shared.settings.logs, &shared.remote(), kind, &request.uri);
-            self.log = Some(if shared.is_early() { log.hide_bodies() } else { log });
+            let mut log = if shared.is_early() { log.hide_bodies() } else { log };
+            if let Some(trace) = &request.trace {
+                log.trace(**trace);
+            }
+            self.log = Some(log);
         }
     }
 }
@@ -343,7 +444,7 @@ impl Timeout {
         match self {
             Timeout::Default => session.shared().settings.timeouts.pull,
             Timeout::Never => None,
-            Timeout::After(after) => Some(after),
+            Timeout::After(after) | Timeout::Untold(after) => Some(after),
         }
     }
 
@@ -544,7 +645,7 @@ impl<'a> PullFlight<'a> {
         let Progress::Departing(departure) = &mut self.progress else { return Poll::Ready(Ok(())) };
         if departure.is_new() {
             self.followed.begin(session, wire::Kind::PULL, request);
-            if shared.is_plain() && self.followed.is_nothing() && request.gzip == 0 {
+            if shared.is_plain() && self.followed.is_nothing() && request.is_plain() {
                 match departure.start_plain(cx, session, request, encode) {
                     Ok(Some(id)) => {
                         self.progress = Progress::Sent { id, kept: None };
@@ -629,7 +730,8 @@ impl<'a> PullFlight<'a> {
                 Err(Error::limit(text).with_delivery(Delivery::Answered))
             }
             Ended::Timeout => {
-                let after = timeout.duration(self.session).unwrap_or_default();
+                let inherited = self.followed.inherited.as_ref().and_then(|inherited| inherited.within);
+                let after = inherited.or_else(|| timeout.duration(self.session)).unwrap_or_default();
                 Err(Error::new(Kind::Timeout(after)).with_delivery(Delivery::Unanswered))
             }
             Ended::Closed(closed) => {
@@ -647,8 +749,9 @@ impl<'a> PullFlight<'a> {
 impl Drop for PullFlight<'_> {
     fn drop(&mut self) {
         if let Progress::Sent { id, .. } = self.progress {
-            self.session.shared().with(|machine| machine.cancel_pull(id));
-            self.session.shared().pass_on_room();
+            let shared = self.session.shared();
+            shared.with(|machine| machine.cancel_pull(&shared.settings, id));
+            shared.pass_on_room();
         }
     }
 }

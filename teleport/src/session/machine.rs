@@ -35,6 +35,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::pending::{Ended, Pending};
+use super::running::Running;
 use super::settings::Settings;
 use super::state::SessionState;
 use super::wait::{Need, Room};
@@ -42,7 +43,9 @@ use crate::buffer;
 use crate::error::{Closed, Initiator};
 use crate::logs::{Mark, Marks};
 use crate::socket::Output;
-use crate::wire::{self, Body, Features, Header, IdFormat, Kind, PacketId, ProtobufHeader, WireError};
+use crate::wire::{
+    self, Body, Features, Header, IdFormat, Kind, PacketId, ProtobufHeader, TraceParent, WireError,
+};
 
 /// A body of this size or more goes out from its own buffer; a smaller one is copied behind its header.
 pub(crate) const LARGE_BODY: usize = 16 * 1024;
@@ -74,6 +77,10 @@ pub(crate) struct Machine {
     serving: u32,
     /// Bytes of the packets that these handlers hold.
     held: usize,
+    /// Those of them that end where their callers go away.
+    pub(super) running: Running,
+    /// The last pull that went in parts.
+    last_parted: Option<u64>,
     /// Calls and replies that wait for room, by what they need.
     waiting: [usize; Need::COUNT],
     /// No pull ends, and no drain does, before this.
@@ -144,6 +151,9 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) gzip: i32,
     /// Codec id, a buffer, and where the payload begins in it; `None` for no body.
     pub(crate) body: Option<(u8, &'a mut Vec<u8>, usize)>,
+    /// How long its caller waits, in milliseconds; 0 where it does not say.
+    pub(crate) timeout_ms: u32,
+    pub(crate) trace: Option<TraceParent>,
 }
 
 /// Why a pull or push was not taken.
@@ -181,6 +191,8 @@ impl Machine {
             flush: Flush::Idle,
             serving: 0,
             held: 0,
+            running: Running::default(),
+            last_parted: None,
             waiting: [0; Need::COUNT],
             earliest: None,
             driver: None,
@@ -212,6 +224,7 @@ impl Machine {
         }
         let id = self.pending.insert(waker.clone(), deadline);
         if let Err(error) = self.write(settings, id, Kind::PULL, pull) {
+            // Nothing of it has left: nobody has to be told.
             self.pending.remove(id);
             return Err(error.into());
         }
@@ -303,10 +316,42 @@ impl Machine {
         Some(ended)
     }
 
-    /// Forgets a pull whose caller has gone away; its reply will be dropped.
-    pub(crate) fn cancel_pull(&mut self, id: u64) {
-        self.pending.remove(id);
+    /// Forgets a pull whose caller has gone away; its reply will be dropped. The other side is told, where it wants to know.
+    pub(crate) fn cancel_pull(&mut self, settings: &Settings, id: u64) {
+        if self.pending.remove(id) {
+            self.say_cancelled(settings, id);
+        }
         self.tell_state |= !self.is_open();
+    }
+
+    /// Tells the other side that nobody waits for the reply to this pull any more. There is one such packet for each pull at
+    /// the most, and a pull is not taken while much waits to be written: so what these take is bounded too.
+    fn say_cancelled(&mut self, settings: &Settings, id: u64) {
+        if !self.tells(settings, Features::CANCEL) || !(self.is_linked() || self.is_draining()) {
+            return;
+        }
+        let mut digits = itoa::Buffer::new();
+        let header = Header::new(packet_id(settings, id, &mut digits), Kind::CANCEL, "");
+        let (headers, limits) = (&settings.headers, &settings.wire);
+        let write = |out: &mut Vec<u8>| {
+            wire::write(out, &headers.codecs, headers.codec, &header, Body::None, limits).is_ok()
+        };
+        // Behind its pull, which may still be on its way where that goes in parts.
+        if self.last_parted.is_some_and(|last| id <= last) {
+            let mut packet = buffer::take();
+            if !write(&mut packet) {
+                return;
+            }
+            self.output.push_bulk(packet, Bytes::new(), false);
+        } else if !write(self.output.tail()) {
+            return;
+        }
+        self.arm();
+    }
+
+    /// Whether both sides understand this.
+    fn tells(&self, settings: &Settings, features: Features) -> bool {
+        self.remote.contains(features) && settings.headers.features.contains(features)
     }
 
     /// Notes that a call waits for room.
@@ -461,11 +506,13 @@ impl Machine {
     }
 
     /// Ends what should have ended by `now`; `woken` gets the wakers to be woken.
-    pub(crate) fn handle_timeout(&mut self, now: Instant, woken: &mut Vec<Waker>) {
+    pub(crate) fn handle_timeout(&mut self, settings: &Settings, now: Instant, woken: &mut Vec<Waker>) {
         if self.earliest.is_none_or(|earliest| earliest > now) {
             return;
         }
-        self.earliest = self.pending.expire(now, woken);
+        let mut expired = Vec::new();
+        self.earliest = self.pending.expire(now, woken, |id| expired.push(id));
+        expired.into_iter().for_each(|id| self.say_cancelled(settings, id));
         if let State::Draining { until, .. } = self.state
             && until > now
         {
@@ -537,6 +584,8 @@ impl Machine {
         self.driver = None;
         self.announced = false;
         self.remote = Features::NONE;
+        self.running.clear();
+        self.last_parted = None;
         self.early = false;
         self.reader_paused = false;
         self.marks = Vec::new();
@@ -638,6 +687,7 @@ impl Machine {
         self.state = State::Closed(closed);
         self.output = Output::default();
         self.marks = Vec::new();
+        self.running.clear();
         self.earliest = None;
         woken.extend(self.driver.take());
     }
@@ -682,6 +732,10 @@ impl Machine {
             State::Draining { closed, .. } if self.redial.is_some() => Some(closed),
             _ => None,
         }
+    }
+
+    fn is_draining(&self) -> bool {
+        matches!(self.state, State::Draining { .. })
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -764,14 +818,13 @@ impl Machine {
     ) -> Result<(), WireError> {
         let headers = &settings.headers;
         let mut digits = itoa::Buffer::new();
-        let id = match headers.id_format {
-            IdFormat::Sequence => PacketId::Sequence(id),
-            _ => PacketId::Text(digits.format(id).into()),
-        };
-        if let (PacketId::Text(id), Some((codec, payload, from))) = (&id, &packet.body)
+        let packet_id = packet_id(settings, id, &mut digits);
+        if let (PacketId::Text(id), Some((codec, payload, from))) = (&packet_id, &packet.body)
             && headers.codec == ProtobufHeader::ID
             && self.announced
             && packet.gzip == 0
+            && packet.timeout_ms == 0
+            && packet.trace.is_none()
             && payload.len() - from < LARGE_BODY
             && wire::write_plain(
                 self.output.tail(),
@@ -783,10 +836,16 @@ impl Machine {
         {
             return Ok(());
         }
-        let mut header = Header::new(id, kind, packet.uri);
+        let mut header = Header::new(packet_id, kind, packet.uri);
         header.gzip = packet.gzip;
         if !self.announced {
             header.features = headers.features;
+        }
+        if packet.timeout_ms > 0 && self.tells(settings, Features::DEADLINE) {
+            header.timeout_ms = packet.timeout_ms;
+        }
+        if packet.trace.is_some() && self.tells(settings, Features::TRACE) {
+            header.trace = packet.trace.map(Box::new);
         }
         let write_head = |out: &mut Vec<u8>, codec: u8, payload: &[u8]| {
             let length = payload.len();
@@ -802,6 +861,7 @@ impl Machine {
                 write_head(&mut head, codec, &payload[from..])?;
                 let payload = Bytes::from(std::mem::take(payload)).slice(from..);
                 self.output.push_bulk(head, payload, false);
+                self.last_parted = Some(id);
             }
             Some((codec, payload, from)) if payload.len() - from >= LARGE_BODY => {
                 write_head(self.output.tail(), codec, &payload[from..])?;
@@ -819,6 +879,14 @@ impl Machine {
         }
         self.announced = true;
         Ok(())
+    }
+}
+
+/// A number as ids are written here.
+fn packet_id<'d>(settings: &Settings, id: u64, digits: &'d mut itoa::Buffer) -> PacketId<'d> {
+    match settings.headers.id_format {
+        IdFormat::Sequence => PacketId::Sequence(id),
+        _ => PacketId::Text(digits.format(id).into()),
     }
 }
 

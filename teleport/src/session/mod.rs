@@ -11,6 +11,7 @@ mod machine;
 mod patience;
 mod pending;
 mod redial;
+mod running;
 mod serving;
 mod settings;
 mod shared;

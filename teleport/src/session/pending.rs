@@ -116,18 +116,23 @@ impl Pending {
         }
     }
 
-    /// Forgets a pull whose caller has gone away.
-    pub(crate) fn remove(&mut self, id: u64) {
-        if let Some(slot) = self.slot(id)
-            && !matches!(slot.state, SlotState::Free)
-        {
-            slot.state = SlotState::Free;
+    /// Forgets a pull whose caller has gone away; whether it was still waiting for its reply.
+    pub(crate) fn remove(&mut self, id: u64) -> bool {
+        let Some(slot) = self.slot(id) else { return false };
+        let state = std::mem::replace(&mut slot.state, SlotState::Free);
+        if !matches!(state, SlotState::Free) {
             self.freed();
         }
+        matches!(state, SlotState::Waiting(_))
     }
 
     /// Ends every pull whose deadline has passed, and tells the earliest deadline that is left.
-    pub(crate) fn expire(&mut self, now: Instant, woken: &mut Vec<Waker>) -> Option<Instant> {
+    pub(crate) fn expire(
+        &mut self,
+        now: Instant,
+        woken: &mut Vec<Waker>,
+        mut expired: impl FnMut(u64),
+    ) -> Option<Instant> {
         let mut earliest: Option<Instant> = None;
         for slot in &mut self.slots {
             let (SlotState::Waiting(_), Some(deadline)) = (&slot.state, slot.deadline) else {
@@ -139,6 +144,7 @@ impl Pending {
                 std::mem::replace(&mut slot.state, SlotState::Ended(Ended::Timeout))
             {
                 woken.push(waker);
+                expired(slot.id);
             }
         }
         earliest
@@ -247,8 +253,8 @@ mod tests {
         let mut pending = Pending::new();
         assert!(pending.end(7, Ended::Oversized(0)).is_none());
         let id = insert(&mut pending);
-        pending.remove(id);
-        pending.remove(id);
+        assert!(pending.remove(id));
+        assert!(!pending.remove(id));
         assert_eq!(pending.len(), 0);
         let again = insert(&mut pending);
         assert!(pending.end(id, Ended::Oversized(0)).is_none());
@@ -274,15 +280,15 @@ mod tests {
         let at = |seconds| Some(start + Duration::from_secs(seconds));
         let (early, late) =
             (pending.insert(Waker::noop().clone(), at(1)), pending.insert(Waker::noop().clone(), at(5)));
-        let mut woken = Vec::new();
+        let (mut woken, mut expired) = (Vec::new(), Vec::new());
         assert_eq!(
-            pending.expire(start + Duration::from_secs(2), &mut woken),
+            pending.expire(start + Duration::from_secs(2), &mut woken, |id| expired.push(id)),
             Some(start + Duration::from_secs(5))
         );
-        assert_eq!(woken.len(), 1);
+        assert_eq!((woken.len(), expired), (1, vec![early]));
         assert!(matches!(pending.take(early, Waker::noop()), Some(Ended::Timeout)));
         assert!(pending.is_waiting(late));
-        assert_eq!(pending.expire(start + Duration::from_secs(5), &mut woken), None);
+        assert_eq!(pending.expire(start + Duration::from_secs(5), &mut woken, drop), None);
         assert!(!pending.is_waiting(late));
     }
 }

@@ -1,8 +1,11 @@
 //! A handler that runs in a task of its own.
 
+use std::future::Future;
+
 use tokio_util::sync::CancellationToken;
 
 use super::handle::Session;
+use super::running::RunningId;
 use super::wait::Need;
 use crate::socket::Output;
 
@@ -13,12 +16,33 @@ pub(crate) struct Serving {
     fallback: Output,
     /// Bytes of the packet that the handler holds.
     bytes: usize,
+    /// Where it ends when its caller goes away.
+    running: Option<RunningId>,
 }
 
 impl Serving {
-    pub(crate) fn start(session: Session, fallback: Output, bytes: usize) -> Self {
-        session.shared().machine().start_serving(bytes);
-        Serving { session, fallback, bytes }
+    /// Counts a handler; one that is to end when its caller goes away with the id of its pull.
+    pub(crate) fn start(session: Session, fallback: Output, bytes: usize, pull: Option<u64>) -> Self {
+        let mut machine = session.shared().machine();
+        machine.start_serving(bytes);
+        let pull = pull.filter(|_| !machine.is_gone(session.generation()));
+        let running = pull.map(|pull| machine.running.enter(pull));
+        drop(machine);
+        Serving { session, fallback, bytes, running }
+    }
+
+    /// Runs the handler in a task.
+    pub(crate) fn spawn<F>(self, run: impl FnOnce(Self) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let Some(running) = self.running else { return drop(tokio::spawn(run(self))) };
+        let shared = self.session.shared().clone();
+        let task = tokio::spawn(run(self)).abort_handle();
+        let over = shared.machine().running.set_task(running, task);
+        if let Some(task) = over {
+            task.abort();
+        }
     }
 
     pub(crate) fn session(&self) -> &Session {
@@ -57,7 +81,10 @@ impl Drop for Serving {
     fn drop(&mut self) {
         let shared = self.session.shared();
         let last = shared.with(|machine| {
-            machine.append(self.session.generation(), &mut self.fallback);
+            // Where its caller has gone away nobody waits for any answer.
+            if self.running.is_none_or(|running| machine.running.leave(running)) {
+                machine.append(self.session.generation(), &mut self.fallback);
+            }
             machine.stop_serving(self.bytes);
             machine.serving() == 0
         });

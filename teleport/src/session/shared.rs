@@ -353,6 +353,21 @@ impl Shared {
         Features::new(self.understood.load(Ordering::Relaxed)).contains(features)
     }
 
+    /// Whether this side goes by what it announces of this, and by what of it comes.
+    pub(crate) fn heeds(&self, features: Features) -> bool {
+        self.settings.headers.features.contains(features)
+    }
+
+    /// The caller of this pull has gone away: its handler is stopped where it runs in a task and may be. Whether there was
+    /// one.
+    pub(crate) fn stop_handler(&self, pull: u64) -> bool {
+        let stopped = self.machine().running.cancel(pull);
+        if let Some(Some(task)) = &stopped {
+            task.abort();
+        }
+        stopped.is_some()
+    }
+
     /// Whether no call of this side begins any more; the machine says the same, and costs its lock.
     pub(crate) fn is_shut(&self) -> bool {
         self.shut.load(Ordering::Acquire)

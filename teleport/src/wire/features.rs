@@ -13,7 +13,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// `features`): a peer that does not know it skips it. Anything that only this set allows is sent to a peer after it has
 /// announced so, and to no other. Bits that are not known are kept and mean nothing.
 ///
-/// In a file of settings it is a text: `"all"`, `"none"`, or names with commas between: `"parts"`, `"farewell"`.
+/// In a file of settings it is a text: `"all"`, `"none"`, or names with commas between: `"parts"`, `"farewell"`,
+/// `"deadline"`, `"cancel"`, `"trace"`.
 ///
 /// # Examples
 ///
@@ -34,8 +35,15 @@ impl Features {
     /// A side that closes tells which pulls it did not take: the reply to one that came too late, and its last packet,
     /// have uris of their own for that.
     pub const FAREWELL: Features = Features(2);
+    /// A pull may tell how long its caller waits for the reply; see [`Header::timeout_ms`](super::Header::timeout_ms).
+    pub const DEADLINE: Features = Features(4);
+    /// A caller that has gone away tells which pull nobody waits for any more; see [`Kind::CANCEL`](super::Kind::CANCEL).
+    pub const CANCEL: Features = Features(8);
+    /// Pulls and pushes may tell their place in a trace; see [`Header::trace`](super::Header::trace).
+    pub const TRACE: Features = Features(16);
     /// All that this version understands.
-    pub const ALL: Features = Features(Self::PARTS.0 | Self::FAREWELL.0);
+    pub const ALL: Features =
+        Features(Self::PARTS.0 | Self::FAREWELL.0 | Self::DEADLINE.0 | Self::CANCEL.0 | Self::TRACE.0);
 
     /// The set of these bits.
     #[must_use]
@@ -63,7 +71,13 @@ impl Features {
 }
 
 /// What each is called in settings.
-const NAMES: [(&str, Features); 2] = [("parts", Features::PARTS), ("farewell", Features::FAREWELL)];
+const NAMES: [(&str, Features); 5] = [
+    ("parts", Features::PARTS),
+    ("farewell", Features::FAREWELL),
+    ("deadline", Features::DEADLINE),
+    ("cancel", Features::CANCEL),
+    ("trace", Features::TRACE),
+];
 
 /// Fails where a bit is set that this version has no name for.
 impl Serialize for Features {
@@ -169,7 +183,7 @@ mod tests {
     fn an_unknown_name_is_told_with_the_known_ones() {
         for text in ["party", "parts,party"] {
             let error = "\"party\" is no feature; write \"all\", \"none\" or names with commas between: \"parts\", \
-                 \"farewell\"";
+                 \"farewell\", \"deadline\", \"cancel\", \"trace\"";
             assert_eq!(named(text), Err(error.into()));
         }
     }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::features::Features;
 use super::id::PacketId;
+use super::trace::TraceParent;
 
 /// What a packet is: a pull, its reply, or a push.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +23,9 @@ impl Kind {
     /// A part of a larger packet; only between peers that have announced
     /// [`Features::PARTS`]. Not of the specification.
     pub const PART: Kind = Kind(16);
+    /// Nobody waits any more for the reply to the pull of the same id; only to peers that have announced
+    /// [`Features::CANCEL`], and never answered. Not of the specification.
+    pub const CANCEL: Kind = Kind(17);
 
     /// The kind of this number; other numbers than the four are kept.
     #[must_use]
@@ -88,6 +92,12 @@ pub struct Header<'a> {
     pub status: Cow<'a, str>,
     /// What the sender understands beyond the specification, in its first packet.
     pub features: Features,
+    /// How long the caller still waits for the reply, in milliseconds; 0 where it does not say. In pulls, to peers that have
+    /// announced [`Features::DEADLINE`].
+    pub timeout_ms: u32,
+    /// The call's place in a trace, in pulls and pushes, to peers that have announced [`Features::TRACE`]. Boxed, as few
+    /// have one.
+    pub trace: Option<Box<TraceParent>>,
 }
 
 impl<'a> Header<'a> {
@@ -101,6 +111,8 @@ impl<'a> Header<'a> {
             code: 0,
             status: Cow::Borrowed(""),
             features: Features::NONE,
+            timeout_ms: 0,
+            trace: None,
         }
     }
 
@@ -115,6 +127,8 @@ impl<'a> Header<'a> {
             code: self.code,
             status: Cow::Owned(self.status.into_owned()),
             features: self.features,
+            timeout_ms: self.timeout_ms,
+            trace: self.trace,
         }
     }
 }

@@ -47,6 +47,12 @@ impl HeaderCodec for JsonHeader {
         put_number(out, "\"status_code\":", header.code);
         put_text(out, "\"status\":", &header.status);
         put_number(out, "\"features\":", header.features.bits());
+        put_number(out, "\"timeout_ms\":", header.timeout_ms);
+        if let Some(trace) = &header.trace {
+            out.extend_from_slice(b"\"traceparent\":\"");
+            trace.write(out);
+            out.extend_from_slice(b"\",");
+        }
         if out.len() > empty {
             // The comma behind the last field.
             out.pop();
@@ -143,6 +149,12 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 // Not of the specification: whatever else somebody writes there says nothing.
                 let bits = map.next_value::<serde_json::Value>()?.as_u64().unwrap_or_default();
                 header.features = Features::new(u32::try_from(bits).unwrap_or_default());
+            } else if is("timeout_ms") {
+                let after = map.next_value::<serde_json::Value>()?.as_u64().unwrap_or_default();
+                header.timeout_ms = u32::try_from(after).unwrap_or(u32::MAX);
+            } else if is("traceparent") {
+                let text = map.next_value::<serde_json::Value>()?;
+                header.trace = text.as_str().and_then(|text| text.parse().ok()).map(Box::new);
             } else {
                 map.next_value::<IgnoredAny>()?;
             }

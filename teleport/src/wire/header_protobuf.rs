@@ -8,7 +8,10 @@
 //!     int32 gzip = 4;
 //!     int32 status_code = 5;
 //!     string status = 6;
-//!     uint32 features = 16;   // not of the specification
+//!     // Not of the specification:
+//!     uint32 features = 16;
+//!     uint32 timeout_ms = 17;
+//!     string traceparent = 18;
 //! }
 //! ```
 
@@ -20,6 +23,7 @@ use super::header::{Header, Kind};
 use super::header_codec::HeaderCodec;
 use super::id::{PacketId, decimal};
 use super::plain::{self, Success};
+use super::trace::TraceParent;
 use crate::status::Code;
 
 /// Headers as Protobuf messages, id `p`: the default.
@@ -63,6 +67,12 @@ impl HeaderCodec for ProtobufHeader {
         put_i32(out, 5, header.code);
         put_text(out, 6, &header.status);
         put_number(out, 16, header.features.bits().into());
+        put_number(out, 17, header.timeout_ms.into());
+        if let Some(trace) = &header.trace {
+            put_varint(out, 18 << 3 | BYTES);
+            put_varint(out, TraceParent::LEN as u64);
+            trace.write(out);
+        }
         Ok(())
     }
 
@@ -91,6 +101,9 @@ pub(super) fn decode_fields(bytes: &[u8]) -> Result<Header<'_>, WireError> {
             (5, VARINT) => header.code = reader.int32()?,
             (6, BYTES) => header.status = reader.text("status")?,
             (16, VARINT) => header.features = Features::new(reader.uint32()?),
+            (17, VARINT) => header.timeout_ms = u32::try_from(reader.varint()?).unwrap_or(u32::MAX),
+            // Another text says nothing.
+            (18, BYTES) => header.trace = TraceParent::read(reader.bytes()?).map(Box::new),
             (0, _) => return Err(bad(format!("a field at byte {start} has the number 0"))),
             (field @ 1..=6, wire_type) => {
                 return Err(bad(format!("field {field} at byte {start} has the wire type {wire_type}")));

@@ -7,7 +7,7 @@
 //! Both lengths are big-endian and count the one byte of the codec id. A packet without a body has the length 0
 //! and no codec id.
 //!
-//! Three things go beyond the specification, and only between peers that both know them. The first packet of a side, and its
+//! What follows goes beyond the specification, and only between peers that both know them. The first packet of a side, and its
 //! first reply, announce in an extra header field what it understands ([`Features`]); peers that don't know the field skip
 //! it. And to a peer that has announced [`Features::PARTS`], a pull or reply with a large body goes in parts, packets of
 //! [`Kind::PART`] with codec 0, whose bodies one after the other are the large packet; other packets may stand between them.
@@ -16,6 +16,11 @@
 //! reply to no pull, of status 503 and with the uri `teleport:farewell`: a pull that is not answered then was not taken. One
 //! that has not heard from the other side at all sends it too: a peer of the specification drops a reply that it does not
 //! wait for.
+//!
+//! A pull to a side that has announced [`Features::DEADLINE`] tells how long its caller waits, where that is not the caller's
+//! default ([`Header::timeout_ms`]). A caller that has gone away sends a packet of [`Kind::CANCEL`] with the id of its pull to
+//! one that has announced [`Features::CANCEL`]; it is not answered, and neither is the pull then, if it was not before. Pulls
+//! and pushes to one that has announced [`Features::TRACE`] may have a [`TraceParent`].
 //!
 //! # Examples
 //!
@@ -50,6 +55,7 @@ mod packet;
 mod part;
 mod plain;
 mod sealed;
+mod trace;
 mod uri;
 
 pub use error::WireError;
@@ -68,6 +74,7 @@ pub use packet::{Packet, PacketRef, RawBody, read};
 pub(crate) use part::{PART_HEAD, part_head, read_part_head};
 pub(crate) use plain::write_plain;
 pub use sealed::SealedBody;
+pub use trace::{BadTraceParent, TraceParent};
 pub use uri::Uri;
 
 #[cfg(test)]

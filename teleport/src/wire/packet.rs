@@ -295,7 +295,7 @@ impl Packet {
         RawBody(&self.buf[self.body.clone()])
     }
 
-    /// The whole header, but for what its sender announces in it.
+    /// The header as the specification has it: without what its sender announces, the time it has, and its trace.
     #[must_use]
     pub fn header(&self) -> Header<'_> {
         Header {
@@ -306,6 +306,8 @@ impl Packet {
             code: self.code,
             status: self.status().into(),
             features: Features::NONE,
+            timeout_ms: 0,
+            trace: None,
         }
     }
 

@@ -31,8 +31,10 @@ fn number() -> impl Strategy<Value = i32> {
 
 pub(super) fn header() -> impl Strategy<Value = Header<'static>> {
     let features = prop_oneof![3 => Just(Features::NONE), 1 => any::<u32>().prop_map(Features::new)];
-    (id(), number(), text(), number(), number(), text(), features).prop_map(
-        |(id, kind, uri, gzip, code, status, features)| Header {
+    let timeout = prop_oneof![3 => Just(0), 1 => any::<u32>()];
+    let trace = prop::option::of((1..u128::MAX, 1..u64::MAX, any::<bool>()));
+    (id(), number(), text(), number(), number(), text(), features, (timeout, trace)).prop_map(
+        |(id, kind, uri, gzip, code, status, features, (timeout_ms, trace))| Header {
             id,
             kind: Kind::new(kind),
             uri: uri.into(),
@@ -40,8 +42,17 @@ pub(super) fn header() -> impl Strategy<Value = Header<'static>> {
             code,
             status: status.into(),
             features,
+            timeout_ms,
+            trace: trace
+                .and_then(|(trace, parent, flag)| TraceParent::new(trace, parent, flag))
+                .map(Box::new),
         },
     )
+}
+
+/// The header as an owned packet has it.
+fn as_owned(header: Header<'_>) -> Header<'_> {
+    Header { features: Features::NONE, timeout_ms: 0, trace: None, ..header }
 }
 
 /// The header as it is read back: an empty id is left out, and then reads as the number 0.
@@ -134,7 +145,7 @@ proptest! {
         let owned = Packet::from_frame(bytes.clone(), &codecs, &limits).unwrap();
         for packet in [copied, owned] {
             // What is announced is of interest once, when it is read.
-            prop_assert_eq!(packet.header(), Header { features: Features::NONE, ..expected.clone() });
+            prop_assert_eq!(packet.header(), as_owned(expected.clone()));
             prop_assert_eq!(packet.header_codec(), codec);
             prop_assert_eq!(packet.body().as_bytes(), &sent[..]);
         }
@@ -201,7 +212,7 @@ proptest! {
             check_split(bytes, &limits);
             if let Ok(Some((packet, _))) = read(bytes, &codecs, &limits) {
                 let owned = Packet::from_frame(bytes.to_vec(), &codecs, &limits).unwrap();
-                prop_assert_eq!(owned.header(), Header { features: Features::NONE, ..packet.header });
+                prop_assert_eq!(owned.header(), as_owned(packet.header));
                 prop_assert_eq!(owned.body(), packet.body);
             }
         }

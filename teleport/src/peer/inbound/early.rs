@@ -1,12 +1,16 @@
 //! Packets that come before the session is open.
 
+use std::sync::Arc;
+
 use super::Dispatch;
+use super::line::Parked;
 use crate::buffer;
 use crate::context::refuse;
 use crate::error::Initiator;
 use crate::session::Left;
 use crate::socket::Output;
 use crate::status::Status;
+use crate::travel::Travel;
 use crate::wire::{Header, Packet};
 
 impl Dispatch {
@@ -38,11 +42,12 @@ impl Dispatch {
         header: &Header<'_>,
         header_codec: u8,
         out: &mut Output,
+        travel: Option<Arc<Travel>>,
         packet: impl FnOnce() -> Packet,
     ) {
         self.settle_early(out);
         if !self.early {
-            return self.packet(header, header_codec, out, packet);
+            return self.packet(header, header_codec, out, travel, packet);
         }
         let Some(early) = &self.shared.early else { return };
         match early.outcome() {
@@ -55,6 +60,7 @@ impl Dispatch {
                 let log = self.log(header, packet, None);
                 refuse(log, &self.shared, (header, header_codec), &Status::unavailable(text), out);
             }
+            // What it brought along is not held: nobody could know yet that it is understood.
             _ => early.hold(packet()),
         }
     }
@@ -83,8 +89,9 @@ impl Dispatch {
                 let status = Status::failed_plugin("a plugin took the call and did not answer it");
                 left.into_iter().for_each(|left| answer(left, &status, out));
                 self.came_early = waiting.len();
-                self.parked_bytes += waiting.iter().map(|packet| super::PARKED + packet.len()).sum::<usize>();
-                self.parked.extend(waiting.into_iter().map(|packet| (packet, None)));
+                for packet in waiting {
+                    self.line.push(Parked { packet, since: None, travel: None });
+                }
             }
             Err(status) => {
                 left.into_iter().for_each(|left| answer(left, &status, out));

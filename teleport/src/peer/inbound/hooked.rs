@@ -1,6 +1,7 @@
 //! Packets that plugins look at.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use super::Dispatch;
 use crate::context::{Answer, CallState, Context, refuse};
@@ -10,6 +11,7 @@ use crate::router::{self, Router, Started};
 use crate::session::Session;
 use crate::socket::{Arrival, Output};
 use crate::status::Status;
+use crate::travel::Travel;
 use crate::wire::{Header, Packet};
 
 /// What length fields and codec ids of a packet take.
@@ -58,10 +60,10 @@ impl Dispatch {
         session: Session,
         header: &Header<'_>,
         packet: Packet,
-        log: Option<CallLog>,
+        (log, travel): (Option<CallLog>, Option<Arc<Travel>>),
         out: &mut Output,
     ) {
-        let cx = Context::with_call(session, packet, CallState::logged(log));
+        let cx = Context::with_call(session, packet, CallState::logged(log)).with_travel(travel);
         let start = || router::start(&self.router, header, cx, out);
         self.spawned |= caught(start) == Started::Spawned;
     }

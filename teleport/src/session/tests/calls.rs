@@ -80,7 +80,7 @@ fn pulls_up_to_their_limit_are_taken_and_a_free_place_is_used_again() {
     assert_eq!(refusal(pull(&mut machine, &settings, "/2")), "full");
     assert_eq!(ended(&mut machine, 0), "oversized 9");
     assert!(matches!(pull(&mut machine, &settings, "/2"), Ok(2)), "no number is used up by a refusal");
-    machine.cancel_pull(1);
+    machine.cancel_pull(&settings, 1);
     assert!(pull(&mut machine, &settings, "/3").is_ok());
     assert_eq!(refusal(pull(&mut machine, &settings, "/4")), "full");
 }
@@ -146,7 +146,7 @@ fn what_can_not_be_written_leaves_no_trace() {
     let sent = packets(&flush(&mut machine));
     assert_eq!((sent.len(), sent[1].id().number()), (2, Some(0)));
     machine.drain(closed_here(), start);
-    machine.cancel_pull(sent[0].id().number().unwrap());
+    machine.cancel_pull(&settings, sent[0].id().number().unwrap());
     assert!(machine.is_drained(), "no pull is left behind");
 }
 
@@ -191,7 +191,7 @@ fn a_deadline_ends_its_pull_and_no_other() {
     assert_eq!(machine.timeout(), Some(at(2)), "the earliest");
     let mut rung_at = |seconds| {
         let mut woken = Vec::new();
-        machine.handle_timeout(at(seconds), &mut woken);
+        machine.handle_timeout(&settings, at(seconds), &mut woken);
         woken.into_iter().for_each(Waker::wake);
         (machine.timeout(), bells.each_ref().map(|bell| bell.rung()))
     };
@@ -219,9 +219,9 @@ fn a_pull_that_ended_in_time_does_not_time_out() {
         );
     }
     machine.end_pull(0, Ended::Oversized(7));
-    machine.cancel_pull(1);
+    machine.cancel_pull(&settings, 1);
     let mut woken = Vec::new();
-    machine.handle_timeout(start + Duration::from_secs(2), &mut woken);
+    machine.handle_timeout(&settings, start + Duration::from_secs(2), &mut woken);
     assert!(woken.is_empty());
     assert_eq!(machine.timeout(), Some(start + Duration::from_secs(3)));
     assert_eq!(ended(&mut machine, 0), "oversized 7");
@@ -242,7 +242,7 @@ fn who_waits_is_told_of_the_room_that_it_needs() {
     assert_eq!(told(&machine), [true, false], "the slot is taken");
     assert!(push(&mut machine, &settings, &"/long".repeat(50)).is_ok());
     assert_eq!(told(&machine), [false, false], "the output is full too");
-    machine.cancel_pull(0);
+    machine.cancel_pull(&settings, 0);
     assert_eq!(told(&machine), [false, false]);
     flush(&mut machine);
     assert_eq!(told(&machine), [true, true]);

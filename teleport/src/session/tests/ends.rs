@@ -35,7 +35,7 @@ fn a_drain_takes_no_calls_and_ends_with_the_last_thing_in_flight() {
     assert_eq!(rings(&mut machine), 0, "the caller has not seen it yet");
     assert_eq!(ended(&mut machine, 0), "oversized 1");
     assert_eq!((rings(&mut machine), machine.is_drained()), (1, false));
-    machine.cancel_pull(1);
+    machine.cancel_pull(&settings, 1);
     assert_eq!((rings(&mut machine), machine.is_drained()), (1, false));
     machine.append(1, &mut output_of(reply(PacketId::Sequence(0), "/r")));
     machine.stop_serving(10);
@@ -52,11 +52,11 @@ fn a_drain_takes_no_calls_and_ends_with_the_last_thing_in_flight() {
 #[test]
 fn each_thing_in_flight_alone_holds_a_drain_up() {
     let settings = settings(Limits::default());
-    type Change = fn(&mut Machine);
+    type Change = fn(&mut Machine, &Settings);
     let end: [Change; 3] = [
-        |machine| machine.cancel_pull(0),
-        |machine| machine.stop_serving(10),
-        |machine| drop(flush(machine)),
+        |machine, settings| machine.cancel_pull(settings, 0),
+        |machine, _| machine.stop_serving(10),
+        |machine, _| drop(flush(machine)),
     ];
     for (what, end) in end.into_iter().enumerate() {
         let (bell, driver) = Bell::new();
@@ -73,7 +73,7 @@ fn each_thing_in_flight_alone_holds_a_drain_up() {
         machine.drain(closed_here(), Instant::now());
         machine.nudge().give();
         assert!(bell.rung() == 1 && !machine.is_drained());
-        end(&mut machine);
+        end(&mut machine, &settings);
         assert!(machine.is_drained());
         // The driver writes by itself; of the others it has to hear.
         machine.nudge().give();
@@ -97,10 +97,10 @@ fn a_drain_is_over_at_its_time_and_deadlines_before_it_still_count() {
     machine.drain(closed_here(), at(5));
     assert_eq!(machine.timeout(), Some(at(2)));
     let mut woken = Vec::new();
-    machine.handle_timeout(at(2), &mut woken);
+    machine.handle_timeout(&settings, at(2), &mut woken);
     assert_eq!((woken.len(), machine.timeout()), (1, Some(at(5))), "the drain comes next");
     assert_eq!((machine.is_past_drain(at(4)), machine.is_past_drain(at(5))), (false, true));
-    machine.handle_timeout(at(5), &mut woken);
+    machine.handle_timeout(&settings, at(5), &mut woken);
     assert_eq!(ended(&mut machine, 1), "waiting", "the driver decides what follows");
 
     let mut machine = Machine::new();

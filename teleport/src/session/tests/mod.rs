@@ -47,7 +47,7 @@ fn settings(limits: Limits) -> Settings {
 }
 
 fn outgoing<'a>(uri: &'a str, body: Option<&'a mut Vec<u8>>) -> Outgoing<'a> {
-    Outgoing { uri, gzip: 0, body: body.map(|payload| (b's', payload, 0)) }
+    Outgoing { uri, gzip: 0, body: body.map(|payload| (b's', payload, 0)), timeout_ms: 0, trace: None }
 }
 
 fn pull(machine: &mut Machine, settings: &Settings, uri: &str) -> Result<u64, Refused> {

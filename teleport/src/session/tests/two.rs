@@ -203,7 +203,7 @@ impl Side {
 
     fn pass(&mut self, now: Instant) {
         if self.timer.is_some_and(|at| at <= now) {
-            self.machine.handle_timeout(now, &mut Vec::new());
+            self.machine.handle_timeout(&self.settings, now, &mut Vec::new());
             self.timer = self.machine.timeout();
             assert!(self.timer.is_none_or(|at| at > now), "what is over is over");
         }
@@ -254,10 +254,10 @@ proptest! {
                 Step::Carry { side, most } => carry(&mut sides, side, most),
                 Step::Answer { side, which } => sides[side].answer(|count| which.index(count)),
                 Step::Cancel { side, which } => {
-                    let Side { machine, calls, .. } = &mut sides[side];
+                    let Side { machine, calls, settings, .. } = &mut sides[side];
                     if !calls.is_empty() {
                         let id = *calls.keys().nth(which.index(calls.len())).expect("it is one of them");
-                        machine.cancel_pull(id);
+                        machine.cancel_pull(settings, id);
                         calls.remove(&id);
                         cancelled[side] += 1;
                     }

@@ -165,10 +165,10 @@ fn a_call_that_is_not_alone_is_left_to_the_driver() {
     assert!(!machine.is_lone());
     flush(&mut machine);
     // One still waits for its reply.
-    machine.cancel_pull(0);
+    machine.cancel_pull(&settings, 0);
     assert!(pull(&mut machine, &settings, "/c").is_ok());
     assert!(!machine.is_lone());
-    machine.cancel_pull(1);
+    machine.cancel_pull(&settings, 1);
     assert!(machine.is_lone());
     // A handler may be about to answer.
     machine.start_serving(10);
@@ -179,7 +179,7 @@ fn a_call_that_is_not_alone_is_left_to_the_driver() {
     let mut output = Output::default();
     machine.take_output(&mut output);
     assert!(!machine.is_lone());
-    machine.cancel_pull(2);
+    machine.cancel_pull(&settings, 2);
     assert!(pull(&mut machine, &settings, "/d").is_ok());
     assert!(!machine.is_lone(), "the driver is writing, and two must not write at once");
 
@@ -233,7 +233,7 @@ fn there_is_room_for_a_waiting_call_when_there_is_some_or_will_be_none() {
     );
     flush(&mut machine);
     assert!(!machine.room_for_waiting(&settings).is_there(Need::Slot), "no place");
-    machine.cancel_pull(0);
+    machine.cancel_pull(&settings, 0);
     assert!(machine.room_for_waiting(&settings).is_there(Need::Slot));
     assert!(push(&mut machine, &settings, "/a/long/uri").is_ok());
     assert!(!machine.room_for_waiting(&settings).is_there(Need::Slot), "no room in the output");

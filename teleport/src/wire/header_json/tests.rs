@@ -57,6 +57,9 @@ proptest! {
         fields.extend(text("status", &header.status));
         let features = header.features.bits();
         fields.extend((features != 0).then(|| format!("\"features\":{features}")));
+        let timeout = header.timeout_ms;
+        fields.extend((timeout != 0).then(|| format!("\"timeout_ms\":{timeout}")));
+        fields.extend(header.trace.as_ref().map(|trace| format!("\"traceparent\":\"{trace}\"")));
         prop_assert_eq!(&json, &format!("{{{}}}", fields.join(",")));
         prop_assert_eq!(decode(&json).unwrap(), read_back(header));
     }
@@ -88,7 +91,7 @@ fn keys_stand_in_the_originals_order_without_spaces() {
         gzip: -2,
         code: 404,
         status: "Not Found".into(),
-        features: Features::NONE,
+        ..Header::default()
     };
     assert_eq!(
         encode(&header),
@@ -105,6 +108,21 @@ fn what_an_announcement_holds_beside_bits_says_nothing() {
     for other in ["null", "-1", "4294967296", "\"parts\"", "[1]", "{\"parts\":true}", "1.5"] {
         assert_eq!(decode(&format!("{{\"features\":{other}}}")).unwrap(), Header::default(), "{other}");
     }
+}
+
+#[test]
+fn time_and_trace_are_read_where_they_are_some() {
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let header =
+        Header { timeout_ms: 250, trace: Some(Box::new(trace.parse().unwrap())), ..Header::default() };
+    let json = format!("{{\"timeout_ms\":250,\"traceparent\":\"{trace}\"}}");
+    assert_eq!(encode(&header), json);
+    assert_eq!(decode(&json).unwrap(), header);
+    for other in ["null", "-1", "\"soon\"", "[1]", "1.5"] {
+        let json = format!("{{\"timeout_ms\":{other},\"traceparent\":{other}}}");
+        assert_eq!(decode(&json).unwrap(), Header::default(), "{other}");
+    }
+    assert_eq!(decode("{\"timeout_ms\":99999999999}").unwrap().timeout_ms, u32::MAX);
 }
 
 #[test]
@@ -134,7 +152,7 @@ fn keys_are_read_in_any_case_and_order() {
         gzip: 5,
         code: 200,
         status: "OK".into(),
-        features: Features::NONE,
+        ..Header::default()
     };
     for json in [
         r#"{"ID":"a","TYPE":1,"URI":"/u","GZIP":5,"STATUS_CODE":200,"STATUS":"OK"}"#,

@@ -23,6 +23,10 @@ struct TextMessage {
     status: String,
     #[prost(uint32, tag = "16")]
     features: u32,
+    #[prost(uint32, tag = "17")]
+    timeout_ms: u32,
+    #[prost(string, tag = "18")]
+    traceparent: String,
 }
 
 /// The header of releases 2.0 to 2.6, as prost derives it.
@@ -42,6 +46,10 @@ struct SequenceMessage {
     status: String,
     #[prost(uint32, tag = "16")]
     features: u32,
+    #[prost(uint32, tag = "17")]
+    timeout_ms: u32,
+    #[prost(string, tag = "18")]
+    traceparent: String,
 }
 
 fn text_message(header: &Header<'_>) -> TextMessage {
@@ -53,11 +61,14 @@ fn text_message(header: &Header<'_>) -> TextMessage {
         status_code: header.code,
         status: header.status.to_string(),
         features: header.features.bits(),
+        timeout_ms: header.timeout_ms,
+        traceparent: header.trace.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 
 fn sequence_message(header: &Header<'_>) -> SequenceMessage {
-    let TextMessage { kind, uri, gzip, status_code, status, features, .. } = text_message(header);
+    let TextMessage { kind, uri, gzip, status_code, status, features, timeout_ms, traceparent, .. } =
+        text_message(header);
     SequenceMessage {
         seq: header.id.number().unwrap_or_default(),
         kind,
@@ -66,6 +77,8 @@ fn sequence_message(header: &Header<'_>) -> SequenceMessage {
         status_code,
         status,
         features,
+        timeout_ms,
+        traceparent,
     }
 }
 
@@ -101,7 +114,8 @@ proptest! {
         ProtobufHeader.encode(&header, &mut bytes).unwrap();
         let read = decode(&bytes).unwrap();
         let whole = read.id.number().filter(|_| read.kind.is_reply() && read.code == 200);
-        let expected = whole.filter(|_| read.features.is_none() && read.status == "OK");
+        let is_bare = read.features.is_none() && read.timeout_ms == 0 && read.trace.is_none();
+        let expected = whole.filter(|_| is_bare && read.status == "OK");
         let expected = expected.map(|id| SuccessHead { id, gzip: read.gzip });
         prop_assert_eq!(SuccessHead::read(&bytes), expected);
         for end in 0..bytes.len() {
@@ -230,7 +244,7 @@ fn a_header_cut_inside_a_field_is_refused() {
 
 #[test]
 fn unknown_fields_are_skipped() {
-    for field in [7, 15, 17, 2047, 2048, (1 << 29) - 1] {
+    for field in [7, 15, 19, 2047, 2048, (1 << 29) - 1] {
         let mut values = [
             (VARINT, vec![0x80, 1]),
             (VARINT, vec![0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
@@ -257,6 +271,23 @@ fn unknown_fields_are_skipped() {
 fn what_an_announcement_holds_beside_a_number_says_nothing() {
     assert_eq!(decode(&[0x80, 1, 5]).unwrap().features, Features::new(5));
     for other in [&[0x82, 1, 2, 1, 1][..], &[0x85, 1, 1, 0, 0, 0], &[0x81, 1, 1, 0, 0, 0, 0, 0, 0, 0]] {
+        assert_eq!(decode(other).unwrap(), Header::default());
+    }
+}
+
+#[test]
+fn time_and_trace_are_read_where_they_are_some() {
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let bytes = [&[0x88, 1, 0xfa, 1, 0x92, 1, 55][..], trace.as_bytes()].concat();
+    let header =
+        Header { timeout_ms: 250, trace: Some(Box::new(trace.parse().unwrap())), ..Header::default() };
+    assert_eq!(decode(&bytes).unwrap(), header);
+    let mut ours = Vec::new();
+    ProtobufHeader.encode(&header, &mut ours).unwrap();
+    assert_eq!(ours, bytes);
+    // More than fits is as long as there is; other wire types and other texts say nothing.
+    assert_eq!(decode(&[0x88, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 1]).unwrap().timeout_ms, u32::MAX);
+    for other in [&[0x8a, 1, 1, b'5'][..], &[0x92, 1, 0], &[0x92, 1, 2, 0xff, 0xff], &[0x90, 1, 7]] {
         assert_eq!(decode(other).unwrap(), Header::default());
     }
 }
