@@ -69,6 +69,20 @@ fn redial() {
 }
 
 #[test]
+fn deadline() {
+    prints(
+        env!("CARGO_BIN_EXE_deadline"),
+        &[
+            "stock(\"tea\") .................... 12 in store",
+            "stock(\"rug\"), given up .......... the store stops counting",
+            "stock(\"rug\") within 50 ms ....... the store stops counting",
+            "stock(\"gem\") within 900 ms ...... the store is in a hurry: some",
+            "order(\"tea\"), given up .......... the store sends it all the same",
+        ],
+    );
+}
+
+#[test]
 fn callback() {
     prints(
         env!("CARGO_BIN_EXE_callback"),

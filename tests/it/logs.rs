@@ -359,6 +359,19 @@ async fn calls_that_nobody_waits_for_and_handlers_that_are_stopped_are_told() {
     assert_eq!(told.get("error"), "cut off: its handler was stopped before it had answered");
 }
 
+#[tokio::test]
+async fn the_trace_of_a_call_is_told_on_both_ends() {
+    let (log, _guard) = Log::listen(Level::INFO);
+    let pair = pair(LogOptions::default()).await;
+    let desk = DeskClient::new(&pair.session);
+    desk.double(4).await.unwrap();
+    assert_eq!((log.of("caller").get("traceparent"), log.of("handler").get("traceparent")), ("", ""));
+    log.all();
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    desk.double(4).traceparent(trace.parse::<teleport::TraceParent>().unwrap()).await.unwrap();
+    assert_eq!((log.of("caller").get("traceparent"), log.of("handler").get("traceparent")), (trace, trace));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_call_is_a_warning_that_says_where_the_time_went() {
     let (log, _guard) = Log::listen(Level::WARN);

@@ -26,3 +26,4 @@ mod settings;
 mod shutdown;
 mod stats;
 mod tls;
+mod travel;

@@ -66,10 +66,10 @@ pub(crate) fn write_status(
     if header.kind.is_push() {
         return log_refused(shared, &header.uri, status);
     }
-    write_status_with(shared, shared.announcement(), (header, header_codec), status, out);
+    write_refusal(shared, (header, header_codec), status, shared.announcement(), out);
 }
 
-/// Writes the reply to a pull that is sent if there is no other. It announces nothing, as it hardly ever is.
+/// Writes the reply to a pull that goes out if no other does. What it announces another reply will: it may be thrown away.
 pub(crate) fn write_fallback(
     shared: &Shared,
     header: &Header<'_>,
@@ -77,14 +77,14 @@ pub(crate) fn write_fallback(
     status: &Status,
     out: &mut Output,
 ) {
-    write_status_with(shared, Features::NONE, (header, header_codec), status, out);
+    write_refusal(shared, (header, header_codec), status, shared.due_announcement(), out);
 }
 
-fn write_status_with(
+fn write_refusal(
     shared: &Shared,
-    features: Features,
     (header, header_codec): (&Header<'_>, u8),
     status: &Status,
+    features: Features,
     out: &mut Output,
 ) {
     let settings = &shared.settings;

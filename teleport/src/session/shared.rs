@@ -340,6 +340,11 @@ impl Shared {
         self.settings.headers.features
     }
 
+    /// The same of a reply that may not go out.
+    pub(crate) fn due_announcement(&self) -> Features {
+        if self.announced.load(Ordering::Relaxed) { Features::NONE } else { self.settings.headers.features }
+    }
+
     /// Notes what the other side announces.
     pub(crate) fn learn(&self, features: Features) {
         if !features.is_none() {

@@ -1,6 +1,6 @@
 //! What becomes of calls when a connection is lost, and while there is none.
 
-use teleport::wire::PacketId;
+use teleport::wire::{self, Features, HeaderCodecs, Limits, PacketId};
 use teleport::{Code, Delivery, Error, ReverseProxy, Upstream, WhileDown};
 
 use super::*;
@@ -35,6 +35,35 @@ async fn next_is_served(mut raw: RawPeer<UnixStream>, session: &Session) {
     assert_eq!(pull.uri(), "/next");
     answer(&mut raw, &pull, "fine").await;
     assert_eq!(next.await.unwrap(), "fine");
+}
+
+/// The header of the next pull, which is given up.
+async fn given_up(raw: &mut RawPeer<UnixStream>, session: &Session) -> Header<'static> {
+    tokio::select! {
+        biased;
+        _ = session.pull("/given-up").timeout(Duration::from_secs(9)) => panic!("nobody answers"),
+        () = tokio::task::yield_now() => {}
+    }
+    let frame = raw.try_receive_frame().await.unwrap();
+    let (packet, _) = wire::read(&frame, &HeaderCodecs::default(), &Limits::default()).unwrap().unwrap();
+    packet.header.into_owned()
+}
+
+/// The server may be another one by then.
+#[tokio::test]
+async fn what_the_other_side_understands_is_learned_anew() {
+    let (_place, listening, session, mut raw) = up(soon()).await;
+    let hello =
+        Header { features: Features::ALL, ..Header::new(PacketId::Text("x".into()), Kind::PULL, "/a") };
+    raw.send_packet(&hello, Body::None).await;
+    assert_eq!(raw.receive().await.code(), 404);
+    assert_eq!(given_up(&mut raw, &session).await.timeout_ms, 9000);
+    assert_eq!(raw.receive().await.kind(), Kind::CANCEL);
+    drop(raw);
+    let mut raw = listening.accept().await;
+    session.reconnected().await.unwrap();
+    assert_eq!(given_up(&mut raw, &session).await.timeout_ms, 0);
+    next_is_served(raw, &session).await;
 }
 
 fn is_lost(error: &Error, delivery: Delivery) {
