@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use teleport::{Delivery, ReverseProxy, Upstream};
+use teleport::{Code, Delivery, ReverseProxy, Upstream};
 
 use super::*;
 
@@ -197,6 +197,7 @@ async fn all_of_it_passes_a_proxy() {
     let call = session.pull("/know");
     assert_eq!(call.await.unwrap().decode::<String>().unwrap(), "None, not traced");
     let late = session.pull("/wait").timeout(Duration::from_secs(2)).await.unwrap_err();
-    assert_eq!(late.code(), Some(teleport::Code::GATEWAY_TIMEOUT), "{late}");
+    // Whichever side looks at the clock first.
+    assert!(late.is_timeout() || late.code() == Some(Code::GATEWAY_TIMEOUT), "{late}");
     said(&mut ears, &["wait begins", "wait is stopped"]).await;
 }
