@@ -169,7 +169,7 @@ fn an_error_of_a_file_shows_its_line_and_what_there_is() {
             "TOML parse error at line 1, column 20\n  |\n1 | headers.features = \"everything\"\n  \
              |                    ^^^^^^^^^^^^\n\
              \"everything\" is no feature; write \"all\", \"none\" or names with commas between: \"parts\", \
-             \"farewell\"\n",
+             \"farewell\", \"deadline\", \"cancel\", \"trace\"\n",
         ),
     ] {
         assert_eq!(file_error(text), error);

@@ -110,7 +110,7 @@ async fn a_pull_that_is_marked_is_sent_again() {
             client.price(&large),
             async { session.pull("/raw").body("tea").idempotent(true).await?.decode::<String>() },
             async {
-                let sealed = teleport::wire::SealedBody::new("j\"tea\"", 0);
+                let sealed = wire::SealedBody::new("j\"tea\"", 0);
                 let reply = session.pull("/sealed").sealed(sealed).idempotent(true).await?;
                 Ok::<_, Error>(String::from_utf8(reply.body().payload().to_vec()).unwrap())
             },
