@@ -300,11 +300,16 @@ async fn calls_that_fail_have_theirs_too() {
     let told = failed(&log, async { session.pull("nowhere").await.map(drop) }).await;
     assert_eq!(told[0], ["", "a uri starts with a slash, as /account/balance"]);
     assert_eq!(told[1], ["", ""]);
-    // Nobody heard of it.
-    let late = async { desk.sleep(20).timeout(Duration::from_secs(5)).await };
-    assert_eq!(failed(&log, late).await[0], ["", "no answer within 5s"]);
+    // Its handler is stopped: because of the time that it was given, or because nobody waits any more.
+    desk.sleep(20).timeout(Duration::from_secs(5)).await.unwrap_err();
     tokio::time::sleep(Duration::from_secs(30)).await;
-    assert_eq!(log.of("handler").get("status"), "200", "its handler went on");
+    let caller = log.of("caller");
+    assert_eq!((caller.get("status"), caller.get("error")), ("", "no answer within 5s"));
+    let handler = log.of("handler");
+    let is_known = ["the time that the caller of", "cut off: its handler was stopped"]
+        .iter()
+        .any(|text| handler.get("error").starts_with(text));
+    assert!(is_known && handler.get("handler").starts_with("5"), "{handler:?}");
     log.all();
 
     // A body over the bound of the other side alone.
