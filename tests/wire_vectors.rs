@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use teleport::gzip;
-use teleport::wire::{self, Body, Features, Frame, Header, HeaderCodecs, Kind, Limits, Packet, PacketId};
+use teleport::wire::{self, Body, Frame, Header, HeaderCodecs, Kind, Limits, Packet, PacketId};
 
 /// One captured packet.
 #[derive(Deserialize)]
