@@ -12,6 +12,9 @@ const LARGEST: usize = 128 * 1024;
 /// Bytes of capacity kept by a thread at most.
 const KEPT_BYTES: usize = 4 * 1024 * 1024;
 
+/// Room that a buffer may have for nothing.
+const SPARE: usize = 256;
+
 struct Pool {
     buffers: Vec<Vec<u8>>,
     bytes: usize,
@@ -49,6 +52,15 @@ pub(crate) fn give(mut buffer: Vec<u8>) {
     });
 }
 
+/// Gives the buffer a size that fits what is in it, where it has far more: for what is to be kept for longer than a moment.
+/// The large one is used again.
+pub(crate) fn fit(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > 2 * buffer.len() + SPARE {
+        let fitting = buffer.as_slice().to_vec();
+        give(std::mem::replace(buffer, fitting));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +73,23 @@ mod tests {
         let again = take();
         assert!(again.is_empty());
         assert!(again.capacity() >= 1000);
+    }
+
+    #[test]
+    fn a_buffer_that_is_far_too_large_is_exchanged_and_kept() {
+        let mut buffer = Vec::with_capacity(10_000);
+        buffer.extend_from_slice(b"little");
+        let large = buffer.as_ptr();
+        fit(&mut buffer);
+        assert_eq!((&buffer[..], buffer.capacity()), (&b"little"[..], 6));
+        let again = take();
+        assert_eq!(again.as_ptr(), large);
+        // It is left alone where it is not worth it.
+        let mut buffer = Vec::with_capacity(SPARE + 2 * 6);
+        buffer.extend_from_slice(b"little");
+        let before = buffer.as_ptr();
+        fit(&mut buffer);
+        assert_eq!(buffer.as_ptr(), before);
     }
 
     #[test]

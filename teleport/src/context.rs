@@ -444,9 +444,9 @@ impl Context {
         self.call.get()?.log.lock().take()
     }
 
-    /// Bytes of the packet.
-    pub(crate) fn len(&self) -> usize {
-        self.packet.len()
+    /// Bytes that the packet holds.
+    pub(crate) fn held(&self) -> usize {
+        self.packet.held()
     }
 
     pub(crate) fn packet_mut(&mut self) -> &mut Packet {

@@ -141,6 +141,8 @@ fn waiting(limits: Limits) -> (Peer, Arc<AtomicUsize>, Arc<Semaphore>) {
         })
         .unwrap()
         .pull("/now", |_, ()| async { Ok(()) })
+        .unwrap()
+        .push("/told", |_, _: String| async {})
         .unwrap();
     let timeouts = Timeouts::default().with_close(Duration::from_millis(200));
     (peer.limits(limits).timeouts(timeouts).build().unwrap(), running, gate)
@@ -279,6 +281,48 @@ async fn what_handlers_hold_is_bounded_by_its_inflated_size() {
     gate.add_permits(10);
     for _ in 0..10 {
         assert_eq!(raw.receive().await.code(), 200);
+    }
+}
+
+#[tokio::test]
+async fn what_handlers_hold_is_counted_with_the_copies_of_their_headers() {
+    let (server, running, gate) = waiting(Limits::default().with_max_held(100_000));
+    let (mut raw, _session) = RawPeer::connect(&server).await;
+    // Each is there in the packet, in what its handler is answered by, and in the reply to be sent where it does not answer.
+    let id = "9".repeat(10_000);
+    for _ in 0..20 {
+        raw.pull(&id, "/wait", Body::None).await;
+    }
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    let running = running.load(Ordering::SeqCst);
+    assert!((2..=4).contains(&running), "{running} run, and each holds 30 kB or more");
+    gate.add_permits(20);
+    for _ in 0..20 {
+        assert_eq!(raw.receive().await.code(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_small_packet_in_a_large_buffer_is_counted_as_what_it_holds() {
+    let (server, running, gate) = waiting(Limits::default().with_max_held(400_000));
+    let (mut raw, _session) = RawPeer::connect(&server).await;
+    let large = serde_json::to_vec(&"x".repeat(100_000)).unwrap();
+    for _ in 0..20 {
+        // Where it need not wait, it is through at once and leaves its buffer to the next.
+        let push = Header::new(PacketId::Sequence(1), Kind::PUSH, "/told");
+        raw.send_packet(&push, Body::Payload { codec: b'j', payload: &large }).await;
+        raw.pull("waits", "/wait", Body::None).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let running = running.load(Ordering::SeqCst);
+    gate.add_permits(20);
+    assert!(running <= 5, "{running} hold a buffer of 100 kB each");
+    for _ in 0..20 {
+        raw.receive().await;
     }
 }
 

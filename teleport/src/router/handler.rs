@@ -113,7 +113,7 @@ impl Handler {
         warm: &mut Warm,
         out: &mut Output,
     ) -> Started {
-        let (bytes, codec) = (cx.len(), cx.codec());
+        let (bytes, codec) = (cx.held(), cx.codec());
         cx.start_log(self.opens);
         // With hooks it is theirs to end.
         let log = if hooked.is_none() { cx.take_log() } else { None };
@@ -226,13 +226,11 @@ fn spawn(session: Session, call: Call) {
     let Place { mut slot, wishes, .. } = place;
     let hooked = hooked.map(Hooked::in_task);
     // Encoded now: nothing may be left to do where the task is dropped.
-    let mut fallback = Output::default();
-    if header.kind.is_pull() {
-        write_fallback(session.shared(), &header, header_codec, &no_answer(&header.uri), &mut fallback);
-    }
+    let fallback = fallback(&session, &header, header_codec);
+    let held = bytes + header.held();
     let pull = if stops { pull_to_stop(&session, &header) } else { None };
     let late = travel.as_ref().and_then(|travel| travel.deadline).filter(|_| stops && header.kind.is_pull());
-    Serving::start(session, fallback, bytes, pull).spawn(move |serving| async move {
+    Serving::start(session, fallback, held, pull).spawn(move |serving| async move {
         let cancel = serving.handlers();
         let mut answer = None;
         let reply_codec = ReplyCodec { pull: codec, wishes: &wishes };
@@ -315,6 +313,16 @@ pub(crate) fn too_late(uri: &str) -> Status {
         Code::GATEWAY_TIMEOUT,
         format!("the time that the caller of {uri} gave it was up: it was stopped"),
     )
+}
+
+/// The reply to a pull that is not answered in any other way; nothing for a push.
+pub(super) fn fallback(session: &Session, header: &Header<'_>, header_codec: u8) -> Output {
+    let mut fallback = Output::default();
+    if header.kind.is_pull() {
+        write_fallback(session.shared(), header, header_codec, &no_answer(&header.uri), &mut fallback);
+        fallback.fit();
+    }
+    fallback
 }
 
 /// A panic's own text stays here: it may tell more than the caller should know.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Instant;
 
-use super::handler::{Handler, Started, no_answer, pull_to_stop, too_late, until};
+use super::handler::{Handler, Started, fallback, pull_to_stop, too_late, until};
 use super::places::Warm;
 use super::routes::Router;
 use super::table::Entry;
-use crate::context::{Answer, CallState, Context, log_refused, write_fallback, write_status};
+use crate::context::{Answer, CallState, Context, log_refused, write_status};
 use crate::plugin::{Chain, OutgoingReply, waited};
 use crate::session::{Serving, Session, poll_once};
 use crate::socket::Output;
@@ -87,16 +87,16 @@ pub(crate) fn start_route(
         let read = poll_once(read_body(chain, handler, &mut cx)).unwrap_or_else(|| Err(waited().status));
         return hand_over(handler, chain, header, cx, read, true, out);
     }
-    let (session, bytes, header_codec) = (cx.session().clone(), cx.len(), cx.header_codec());
+    let (session, bytes, header_codec) = (cx.session().clone(), cx.held(), cx.header_codec());
     let late = cx.deadline();
     let mut future = Box::pin(read_body_of(chain.clone(), handler.clone(), cx));
     if let Poll::Ready((cx, read)) = poll_in_place(future.as_mut()) {
         return hand_over(handler, chain, header, cx, read, true, out);
     }
     let (handler, chain, header) = (handler.clone(), chain.clone(), header.clone().into_owned());
-    let fallback = header.clone();
+    let for_fallback = header.clone();
     let stopped = if handler.stops() { pull_to_stop(&session, &header) } else { None };
-    spawn(session, (&fallback, header_codec), (bytes, stopped, late), future, move |(cx, read), out| {
+    spawn(session, (&for_fallback, header_codec), (bytes, stopped, late), future, move |(cx, read), out| {
         hand_over(&handler, &chain, &header, cx, read, false, out);
     });
     Started::Spawned
@@ -158,7 +158,7 @@ pub(crate) fn answer(chain: &Arc<Chain>, cx: Context, answer: Answer, out: &mut 
         write(chain, reply, out);
         return Started::Ended;
     }
-    let (session, bytes, header_codec) = (cx.session().clone(), cx.len(), cx.header_codec());
+    let (session, bytes, header_codec) = (cx.session().clone(), cx.held(), cx.header_codec());
     let header = cx.original_header().into_owned();
     let mut future = Box::pin(before_write_of(chain.clone(), OutgoingReply::new(cx, answer)));
     if let Poll::Ready(reply) = poll_in_place(future.as_mut()) {
@@ -203,12 +203,10 @@ fn spawn<F>(
 ) where
     F: Future<Output: Send> + Send + 'static,
 {
-    let mut fallback = Output::default();
-    if header.kind.is_pull() {
-        write_fallback(session.shared(), header, header_codec, &no_answer(&header.uri), &mut fallback);
-    }
+    // The hooks have a copy of the header.
+    let (fallback, held) = (fallback(&session, header, header_codec), bytes + header.held());
     let header = late.map(|_| header.clone().into_owned());
-    Serving::start(session, fallback, bytes, stopped).spawn(move |serving| async move {
+    Serving::start(session, fallback, held, stopped).spawn(move |serving| async move {
         let cancel = serving.handlers();
         // `serving` answers with its fallback when it is dropped.
         let Some(done) = cancel.run_until_cancelled(until(late, hooks)).await else { return };

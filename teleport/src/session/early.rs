@@ -88,7 +88,7 @@ impl Early {
     /// Puts a packet at the end of the line.
     pub(crate) fn hold(&self, packet: Packet) {
         let mut line = self.line.lock();
-        line.bytes += HELD + packet.len();
+        line.bytes += HELD + packet.held();
         line.packets.push_back(packet);
         drop(line);
         self.arrived.notify_one();
@@ -122,7 +122,7 @@ impl Early {
     /// Takes back a pull that was not answered.
     pub(crate) fn leave(&self, header: Header<'static>, header_codec: u8, log: Option<CallLog>) {
         let mut line = self.line.lock();
-        line.bytes += HELD + header.uri.len();
+        line.bytes += HELD + header.held();
         line.left.push((header, header_codec, log));
     }
 
@@ -187,7 +187,7 @@ impl Shared {
                 let mut line = early.line.lock();
                 let at = line.packets.iter().position(|packet| wanted(packet.uri()));
                 let found = at.and_then(|at| line.packets.remove(at));
-                line.bytes -= found.as_ref().map_or(0, |packet| HELD + packet.len());
+                line.bytes -= found.as_ref().map_or(0, |packet| HELD + packet.held());
                 found
             };
             if let Some(packet) = found {

@@ -14,7 +14,7 @@ pub(crate) struct Serving {
     session: Session,
     /// The whole reply that is written when no other is; empty for a push.
     fallback: Output,
-    /// Bytes of the packet that the handler holds.
+    /// Bytes of the packet that the handler holds, of the copies of its header, and of the fallback.
     bytes: usize,
     /// Where it ends when its caller goes away.
     running: Option<RunningId>,
@@ -23,6 +23,7 @@ pub(crate) struct Serving {
 impl Serving {
     /// Counts a handler; one that is to end when its caller goes away with the id of its pull.
     pub(crate) fn start(session: Session, fallback: Output, bytes: usize, pull: Option<u64>) -> Self {
+        let bytes = bytes + fallback.len();
         let mut machine = session.shared().machine();
         machine.start_serving(bytes);
         let pull = pull.filter(|_| !machine.is_gone(session.generation()));

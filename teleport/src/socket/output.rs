@@ -93,6 +93,11 @@ impl Output {
         &mut self.tail
     }
 
+    /// Gives back room that is not needed, where what is here is to be kept for a while.
+    pub(crate) fn fit(&mut self) {
+        buffer::fit(&mut self.tail);
+    }
+
     /// Queues a whole buffer without copying it.
     pub(crate) fn push_chunk(&mut self, chunk: Vec<u8>) {
         self.push(Chunk::Buffer(chunk));

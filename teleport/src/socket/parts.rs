@@ -22,6 +22,11 @@ pub(super) struct Parts {
     fed: bool,
 }
 
+/// Length of the longest packet that is taken.
+fn longest(limits: &Limits) -> usize {
+    2 * size_of::<u32>() + limits.max_header as usize + limits.max_body as usize
+}
+
 /// What parts came to.
 pub(super) enum Parted {
     /// One whole packet.
@@ -64,11 +69,14 @@ impl Parts {
     }
 
     /// Where bytes of this part may be read to.
-    pub(super) fn room(&mut self) -> Limit<&mut Vec<u8>> {
-        if self.packet.len() == self.packet.capacity() {
-            // Doubling from what has really come keeps a lying length field from costing memory.
-            let missing = self.needed.saturating_sub(self.packet.len()).max(self.left);
-            self.packet.reserve_exact(missing.min(self.packet.len().max(RESERVE)));
+    pub(super) fn room(&mut self, limits: &Limits) -> Limit<&mut Vec<u8>> {
+        let have = self.packet.len();
+        if have == self.packet.capacity() {
+            // Doubling from what has really come keeps a lying length field from costing memory; and that of a part is
+            // bound by nothing but the packet, which is no longer than it may be.
+            let missing = self.needed.saturating_sub(have).max(self.left);
+            let most = longest(limits).saturating_sub(have).max(1);
+            self.packet.reserve_exact(missing.min(have.max(RESERVE)).min(most));
         }
         (&mut self.packet).limit(self.left)
     }

@@ -114,7 +114,7 @@ impl PacketReader {
             return Poll::Ready(batch.map_err(ReadError::Wire));
         }
         if self.parts.left() >= DIRECT {
-            let mut room = self.parts.room();
+            let mut room = self.parts.room(limits);
             let count =
                 ready!(poll_read_buf(Pin::new(&mut self.source), cx, &mut room)).map_err(ReadError::Io)?;
             if count == 0 {

@@ -131,6 +131,15 @@ impl<'a> Header<'a> {
             trace: self.trace,
         }
     }
+
+    /// Bytes that its texts hold where they are its own.
+    pub(crate) fn held(&self) -> usize {
+        let id = match &self.id {
+            PacketId::Sequence(_) => 0,
+            PacketId::Text(text) => text.len(),
+        };
+        id + self.uri.len() + self.status.len()
+    }
 }
 
 /// The header of no fields, which every codec reads from no bytes.

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::error::WireError;
 use super::features::Features;
 use super::header::{Header, Kind};
 use super::header_codec::HeaderCodec;
 use super::id::PacketId;
+use super::trace::TraceParent;
 
 /// Headers as JSON objects, id `j`.
 ///
@@ -147,14 +148,14 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 header.status = text(&mut map)?;
             } else if is("features") {
                 // Not of the specification: whatever else somebody writes there says nothing.
-                let bits = map.next_value::<serde_json::Value>()?.as_u64().unwrap_or_default();
-                header.features = Features::new(u32::try_from(bits).unwrap_or_default());
+                header.features =
+                    Features::new(u32::try_from(map.next_value::<Said>()?.number()).unwrap_or_default());
             } else if is("timeout_ms") {
-                let after = map.next_value::<serde_json::Value>()?.as_u64().unwrap_or_default();
-                header.timeout_ms = u32::try_from(after).unwrap_or(u32::MAX);
+                header.timeout_ms = u32::try_from(map.next_value::<Said>()?.number()).unwrap_or(u32::MAX);
             } else if is("traceparent") {
-                let text = map.next_value::<serde_json::Value>()?;
-                header.trace = text.as_str().and_then(|text| text.parse().ok()).map(Box::new);
+                if let Said::Trace(trace) = map.next_value()? {
+                    header.trace = Some(Box::new(trace));
+                }
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -185,6 +186,70 @@ struct Id<'a>(PacketId<'a>);
 impl<'de> Deserialize<'de> for Id<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(IdVisitor).map(Id)
+    }
+}
+
+/// What stands where the specification has nothing: whatever else somebody writes there says nothing, and nothing of it is
+/// kept.
+enum Said {
+    Number(u64),
+    Trace(TraceParent),
+    Nothing,
+}
+
+impl Said {
+    fn number(&self) -> u64 {
+        if let Said::Number(number) = self { *number } else { 0 }
+    }
+}
+
+impl<'de> Deserialize<'de> for Said {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SaidVisitor)
+    }
+}
+
+struct SaidVisitor;
+
+impl<'de> Visitor<'de> for SaidVisitor {
+    type Value = Said;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Said, E> {
+        Ok(Said::Number(number))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Said, E> {
+        Ok(Said::Nothing)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Said, E> {
+        Ok(Said::Nothing)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Said, E> {
+        Ok(Said::Nothing)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Said, E> {
+        Ok(text.parse().map_or(Said::Nothing, Said::Trace))
+    }
+
+    fn visit_unit<E>(self) -> Result<Said, E> {
+        Ok(Said::Nothing)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Said, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Said::Nothing)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Said, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Said::Nothing)
     }
 }
 

@@ -12,6 +12,7 @@ use super::header_protobuf::SuccessHead;
 use super::id::PacketId;
 use super::limits::Limits;
 use super::sealed::SealedBody;
+use crate::buffer;
 use crate::status::Code;
 
 /// Body of a packet as it travels: codec id and payload, or nothing. Still compressed where the header says so.
@@ -373,6 +374,16 @@ impl Packet {
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.buf.len()
+    }
+
+    /// Bytes of the buffer that it holds, in use or not.
+    pub(crate) fn held(&self) -> usize {
+        self.buf.capacity()
+    }
+
+    /// Gives back room that it does not need, where it is to be kept for a while.
+    pub(crate) fn fit(&mut self) {
+        buffer::fit(&mut self.buf);
     }
 
     /// The buffer, to be used again.

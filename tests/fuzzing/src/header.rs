@@ -119,8 +119,7 @@ fn by_prost(mut bytes: &[u8]) -> Result<Header<'static>, Refused> {
 fn by_serde_json(bytes: &[u8]) -> Result<Header<'static>, Refused> {
     let Fields(fields) = serde_json::from_slice(bytes).map_err(|error| {
         let text = error.to_string();
-        // Only a value can be nested too deep, and only in a field that is read as any.
-        if text.contains("recursion") { Refused::Open } else { Refused::Wrong(text) }
+        if text.contains(OPEN) { Refused::Open } else { Refused::Wrong(text) }
     })?;
     let mut header = Header::default();
     let wrong = |value: &Value| Refused::Wrong(value.to_string());
@@ -157,7 +156,9 @@ fn by_serde_json(bytes: &[u8]) -> Result<Header<'static>, Refused> {
 /// The known fields of an object as they come, their keys in lower case.
 struct Fields(Vec<(String, Value)>);
 
-const KNOWN: [&str; 8] = ["id", "seq", "type", "uri", "gzip", "status_code", "status", "features"];
+const KNOWN: [&str; 7] = ["id", "seq", "type", "uri", "gzip", "status_code", "status"];
+/// What the error says where the reading is left open.
+const OPEN: &str = "left open";
 
 impl<'de> Deserialize<'de> for Fields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -173,7 +174,11 @@ impl<'de> Deserialize<'de> for Fields {
                 let mut fields = Vec::new();
                 while let Some(key) = map.next_key::<String>()? {
                     let key = key.to_ascii_lowercase();
-                    if KNOWN.contains(&&*key) {
+                    if key == "features" {
+                        // What is no number there is skipped, and need not be right in all that it says.
+                        let value = map.next_value().map_err(|_| serde::de::Error::custom(OPEN))?;
+                        fields.push((key, value));
+                    } else if KNOWN.contains(&&*key) {
                         fields.push((key, map.next_value()?));
                     } else {
                         map.next_value::<IgnoredAny>()?;

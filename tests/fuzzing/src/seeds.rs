@@ -141,6 +141,16 @@ fn by_hand() -> Vec<Vec<u8>> {
         script.extend_from_slice(&[6, 0x87, 9, 3]);
         script.extend_from_slice(&[11, 2, 10, 15, 13, 2, 10, 3]);
         scripts.push(script);
+        // Small pulls that wait, each in the buffer that a large push has left.
+        let mut script = vec![setup];
+        script.extend_from_slice(&pull(8, 1, 7));
+        for _ in 0..60 {
+            script.extend_from_slice(&[1, 0, 3, 3, 5, 0, 0xc1, 0x9c, 0x40, 9, 15, 9, 15]);
+            script.extend_from_slice(&pull(2, 0, 1));
+        }
+        scripts.push(script);
+        // A part that says of itself that it is far longer than any packet may be.
+        scripts.push(vec![setup, 6, 0x87, 0, 9, 15]);
     }
     scripts
 }

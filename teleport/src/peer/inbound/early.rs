@@ -61,7 +61,11 @@ impl Dispatch {
                 refuse(log, &self.shared, (header, header_codec), &Status::unavailable(text), out);
             }
             // What it brought along is not held: nobody could know yet that it is understood.
-            _ => early.hold(packet()),
+            _ => {
+                let mut packet = packet();
+                packet.fit();
+                early.hold(packet);
+            }
         }
     }
 

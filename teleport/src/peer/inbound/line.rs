@@ -44,8 +44,9 @@ impl Line {
     }
 
     /// Puts one at the end.
-    pub(super) fn push(&mut self, parked: Parked) {
-        self.bytes += PARKED + parked.packet.len();
+    pub(super) fn push(&mut self, mut parked: Parked) {
+        parked.packet.fit();
+        self.bytes += PARKED + parked.packet.held();
         if let Some(pull) = pull_of(&parked.packet) {
             self.pulls.insert(pull, self.first.wrapping_add(self.places.len() as u64));
         }
@@ -55,7 +56,7 @@ impl Line {
     /// Takes the first one out.
     pub(super) fn pop(&mut self) -> Option<Parked> {
         let parked = self.places.pop_front()??;
-        self.bytes -= PARKED + parked.packet.len();
+        self.bytes -= PARKED + parked.packet.held();
         if let Some(pull) = pull_of(&parked.packet)
             && self.pulls.get(&pull) == Some(&self.first)
         {
@@ -71,7 +72,7 @@ impl Line {
         let number = self.pulls.remove(&pull)?;
         let at = usize::try_from(number.wrapping_sub(self.first)).ok()?;
         let parked = self.places.get_mut(at)?.take()?;
-        self.bytes -= parked.packet.len();
+        self.bytes -= parked.packet.held();
         self.skip();
         Some(parked)
     }

@@ -615,3 +615,14 @@ proptest! {
         prop_assert!(seen.len() <= total / 9, "no packet is shorter than nine bytes");
     }
 }
+
+#[test]
+fn a_part_reserves_no_more_than_a_packet_may_have() {
+    let limits = Limits::default().with_max_header(1000).with_max_body(40_000);
+    let mut reader = reader([Step::Bytes(part_head(u32::MAX - 1).to_vec()), Step::Bytes(b"\0".to_vec())]);
+    for _ in 0..2 {
+        assert!(poll(&mut reader, &limits, &mut Vec::new(), |_| Flow::Continue).is_ready());
+    }
+    let (came, capacity) = reader.parts.held();
+    assert!(came == 1 && capacity <= 8 + 1000 + 40_000, "{capacity}");
+}

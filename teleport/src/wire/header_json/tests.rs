@@ -105,9 +105,12 @@ fn keys_stand_in_the_originals_order_without_spaces() {
 #[test]
 fn what_an_announcement_holds_beside_bits_says_nothing() {
     assert_eq!(encode(&Header { features: Features::new(5), ..Header::default() }), r#"{"features":5}"#);
-    for other in ["null", "-1", "4294967296", "\"parts\"", "[1]", "{\"parts\":true}", "1.5"] {
+    for other in ["null", "-1", "4294967296", "\"parts\"", "[1]", "{\"parts\":true}", "1.5", "true"] {
         assert_eq!(decode(&format!("{{\"features\":{other}}}")).unwrap(), Header::default(), "{other}");
     }
+    // It is not kept either, so it may be nested as deep as what nobody knows.
+    let deep = format!("{{\"features\":{}1{}}}", "[".repeat(1000), "]".repeat(1000));
+    assert_eq!(decode(&deep).unwrap(), Header::default());
 }
 
 #[test]

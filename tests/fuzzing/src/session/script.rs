@@ -58,6 +58,8 @@ pub(super) struct Script {
     last: Vec<u8>,
     /// So far everything that was sent was a packet, and nothing that ends a session.
     is_in_order: bool,
+    /// Milliseconds that have passed. Sessions that stand still are ended, at first after half a minute.
+    passed: u64,
     calls: Vec<JoinHandle<()>>,
 }
 
@@ -65,7 +67,7 @@ impl Script {
     pub(super) fn new(setup: Setup, raw: Raw, peer: Peer, meter: Meter) -> Self {
         let is_in_order = !setup.is_guarded();
         let (codecs, last, calls) = (HeaderCodecs::default(), Vec::new(), Vec::new());
-        Script { raw, peer, meter, codecs, last, is_in_order, calls }
+        Script { raw, peer, meter, codecs, last, is_in_order, passed: 0, calls }
     }
 
     pub(super) async fn step(&mut self, tape: &mut Tape<'_>) {
@@ -107,8 +109,8 @@ impl Script {
             }
             11 => {
                 let millis = [1, 700, 3_000, 31_000, 200_000][usize::from(tape.byte() % 5)];
-                // The session may end of its own accord then.
-                self.is_in_order &= millis < 10_000;
+                self.passed += millis;
+                self.is_in_order &= self.passed < 20_000;
                 tokio::time::advance(Duration::from_millis(millis)).await;
             }
             12 => self.call(tape),
@@ -197,7 +199,7 @@ impl Script {
             self.is_in_order = false;
             let length = if choice & 0x80 == 0 { tape.word() } else { LENGTHS[usize::from(choice % 8)] };
             begin.extend_from_slice(&length.to_be_bytes());
-            begin.push(choice & 1);
+            begin.push(choice >> 3 & 1);
             begin.extend_from_slice(tape.run());
             return self.raw.send(&begin).await;
         }

@@ -15,7 +15,7 @@ use super::meter::Meter;
 pub(super) const MAX_HEADER: u32 = 1024;
 pub(super) const MAX_BODY: u32 = 40 * 1024;
 const MAX_INFLATED: u32 = 64 * 1024;
-const MAX_PULLS: u32 = 16;
+const MAX_PULLS: u32 = 64;
 const MAX_HELD: u32 = 64 * 1024;
 const MAX_QUEUED: u32 = 16 * 1024;
 
@@ -53,11 +53,11 @@ impl Setup {
         // One that is being read, and one that comes in parts.
         let arriving = 2 * packet;
         // Handlers, with one packet that may go over the bound, and the one that is handled now.
-        let handlers = held + 2 * (header + inflated) + pulls * 4096;
+        let handlers = held + 2 * (header + inflated) + pulls * 3 * 1024;
         // The line, and what has come and is not looked at.
         let line = queued + packet + 64 * 1024;
-        // Replies that wait, with one that may go over the bound, in buffers that may be half empty; and calls.
-        let output = 2 * (2 * queued + packet) + pulls * 4096;
+        // Replies that wait, with one that may go over the bound, in buffers that may be half empty; and calls of a script.
+        let output = 2 * (2 * queued + packet) + 24 * 4 * 1024;
         // What a thread keeps, for all its sessions: the buffer that it reads to, and some more of states of gzip.
         let thread = 64 * 1024 + 32 * 1024;
         let sides = if self.is_proxy() { 3 } else { 1 };
