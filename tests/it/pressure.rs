@@ -326,6 +326,41 @@ async fn a_small_packet_in_a_large_buffer_is_counted_as_what_it_holds() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn replies_that_wait_for_room_go_out_when_their_session_closes() {
+    let gate = Arc::new(Semaphore::new(0));
+    let open = gate.clone();
+    let long = move |_: Context, ()| {
+        let open = open.clone();
+        async move {
+            open.acquire().await.unwrap().forget();
+            Ok("x".repeat(5_000))
+        }
+    };
+    let limits = Limits::default().with_max_queued(1_000);
+    let server = Peer::builder().pull("/long", long).unwrap().limits(limits).build().unwrap();
+    let (near, far) = tokio::io::duplex(1_000);
+    let session = server.attach(Connection::from_stream(far, "a", "b")).await.unwrap();
+    let mut raw = RawPeer::new(near);
+    for n in 0..5 {
+        raw.pull(&n.to_string(), "/long", Body::None).await;
+    }
+    // They are answered, nobody reads, and the session closes.
+    gate.add_permits(5);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let closing = tokio::spawn(async move { session.close().await });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..5 {
+        assert_eq!(raw.receive().await.code(), 200);
+    }
+    drop(raw);
+    closing.await.unwrap();
+}
+
 /// The output being full holds pushes and replies back, all the slots being taken does not.
 #[tokio::test(start_paused = true)]
 async fn a_push_or_reply_does_not_wait_for_a_slot_among_the_pulls() {

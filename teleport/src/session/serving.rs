@@ -62,7 +62,8 @@ impl Serving {
         loop {
             {
                 let mut machine = shared.machine();
-                if machine.queued() <= most || machine.is_gone(generation) {
+                // A session that closes makes none wait: nothing more begins, and what is here is held either way.
+                if machine.queued() <= most || !machine.is_open() || machine.is_gone(generation) {
                     machine.append(generation, &mut reply);
                     let nudge = machine.nudge();
                     drop(machine);
