@@ -43,6 +43,7 @@
 //! | check who dials, find dead sessions, count calls, bound what peers may do, other uris for routes | [`plugins`] |
 //! | see every call in the log, and which are slow | [`LogOptions`] |
 //! | keep a session when its connection is lost | [`Redial`], [`SessionState`] |
+//! | know what a peer can and can't do to this one | [`Limits`], [`Timeouts`], and `SECURITY.md` in the repository |
 //! | reach many sessions | [`SessionHub`] |
 //! | shut down, at a signal or by a call | [`Peer::until_signal`], [`Shutdown`] |
 //! | restart without losing a call | `Restart`, on Unix |

@@ -51,8 +51,9 @@ pub struct Limits {
     /// in line, [`max_queued`](Self::max_queued) bytes of them. Past that the session stops reading; but where it waits for
     /// replies itself, it reads on, answers further pulls with 503 and drops further pushes.
     pub max_pulls_in: u32,
-    /// Bytes of the packets, inflated, that these handlers hold. Default: 256 MiB. Past it as with
-    /// [`max_pulls_in`](Self::max_pulls_in); one packet may go over it. What a handler decodes comes on top.
+    /// Bytes that these handlers hold: their packets, inflated, with the room of their buffers, and copies of the headers.
+    /// Default: 256 MiB. Past it as with [`max_pulls_in`](Self::max_pulls_in); one packet may go over it. What a handler
+    /// decodes and answers comes on top.
     #[serde(with = "units::size")]
     pub max_held: u32,
     /// Bytes that wait to be written. Default: 4 MiB. Past it calls wait for room; where they are replies, pulls and

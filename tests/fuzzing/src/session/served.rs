@@ -102,7 +102,7 @@ impl Setup {
             _ => {
                 let upstream = served(self.builder()).build().expect("no mistake in it");
                 let session = self.builder().build().expect("no mistake in it").connect(&upstream).await;
-                let proxy = ReverseProxy::to(&session.expect("in memory")).expect("one rule");
+                let proxy = ReverseProxy::to(session.expect("in memory")).expect("one rule");
                 self.builder().router(proxy.router()).expect("one route")
             }
         };
