@@ -345,6 +345,10 @@ async fn replies_that_wait_for_room_go_out_when_their_session_closes() {
     for n in 0..5 {
         raw.pull(&n.to_string(), "/long", Body::None).await;
     }
+    // All of them wait in tasks.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
     // They are answered, nobody reads, and the session closes.
     gate.add_permits(5);
     for _ in 0..100 {
