@@ -234,6 +234,6 @@ async fn who_is_about_to_close_and_does_not_is_not_waited_for() {
     let (mut raw, session) = RawPeer::connect(&server).await;
     let refusal = Header::new(PacketId::Text("-".into()), Kind::REPLY, "teleport:not-taken");
     raw.send_packet(&Header { code: 503, status: "closing".into(), ..refusal }, Body::None).await;
-    let stayed = tokio::time::timeout(second(1000), stays(&session)).await.expect("it ends");
+    let stayed = timeout(second(1000), stays(&session)).await.expect("it ends");
     assert!((99..=131).contains(&stayed), "{stayed}");
 }
