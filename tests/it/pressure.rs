@@ -326,6 +326,34 @@ async fn a_small_packet_in_a_large_buffer_is_counted_as_what_it_holds() {
     }
 }
 
+#[tokio::test]
+async fn no_handler_begins_while_replies_wait_for_room() {
+    let ran = Arc::new(AtomicUsize::new(0));
+    let counted = ran.clone();
+    let long = move |_: Context, ()| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async {
+            // In a task of its own.
+            tokio::task::yield_now().await;
+            Ok("x".repeat(50_000))
+        }
+    };
+    let limits = Limits::default().with_max_held(100_000).with_max_queued(10_000);
+    let server = Peer::builder().limits(limits).pull("/long", long).unwrap().build().unwrap();
+    let (mut raw, _session) = RawPeer::connect(&server).await;
+    for n in 0..40 {
+        raw.pull(&n.to_string(), "/long", Body::None).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let running = ran.load(Ordering::SeqCst);
+    assert!((2..=8).contains(&running), "{running} ran, and nobody reads what they answered");
+    for _ in 0..40 {
+        assert_eq!(raw.receive().await.code(), 200);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn replies_that_wait_for_room_go_out_when_their_session_closes() {
     let gate = Arc::new(Semaphore::new(0));

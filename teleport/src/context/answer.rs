@@ -28,6 +28,16 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
+    /// Bytes that its body holds.
+    pub(crate) fn held(&self) -> usize {
+        match self {
+            Answer::Nothing | Answer::Failed(_) => 0,
+            Answer::Payload(_, payload) => payload.capacity(),
+            Answer::Raw(body) => body.capacity(),
+            Answer::Sealed(reply) => reply.body().raw_body().as_bytes().len(),
+        }
+    }
+
     /// Id of the body's codec; 0 where there is no body.
     pub(crate) fn codec(&self) -> u8 {
         match self {

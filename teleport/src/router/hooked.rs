@@ -158,7 +158,7 @@ pub(crate) fn answer(chain: &Arc<Chain>, cx: Context, answer: Answer, out: &mut 
         write(chain, reply, out);
         return Started::Ended;
     }
-    let (session, bytes, header_codec) = (cx.session().clone(), cx.held(), cx.header_codec());
+    let (session, bytes, header_codec) = (cx.session().clone(), cx.held() + answer.held(), cx.header_codec());
     let header = cx.original_header().into_owned();
     let mut future = Box::pin(before_write_of(chain.clone(), OutgoingReply::new(cx, answer)));
     if let Poll::Ready(reply) = poll_in_place(future.as_mut()) {

@@ -52,8 +52,9 @@ impl Setup {
         let packet = header + body;
         // One that is being read, and one that comes in parts.
         let arriving = 2 * packet;
-        // Handlers, with one packet that may go over the bound, and the one that is handled now.
-        let handlers = held + 2 * (header + inflated) + pulls * 3 * 1024;
+        // Handlers, with one packet that may go over the bound, and the one that is handled now. What each of them answers is
+        // bounded by their number alone.
+        let handlers = held + 2 * (header + inflated) + pulls * (3 * 1024 + packet);
         // The line, and what has come and is not looked at.
         let line = queued + packet + 64 * 1024;
         // Replies that wait, with one that may go over the bound, in buffers that may be half empty; and calls of a script.
