@@ -418,9 +418,9 @@ impl Context {
     }
 
     /// Adds what the call brought along.
-    pub(crate) fn with_travel(mut self, travel: Option<Arc<Travel>>) -> Self {
+    #[inline]
+    pub(crate) fn set_travel(&mut self, travel: Option<Arc<Travel>>) {
         self.travel = travel;
-        self
     }
 
     pub(crate) fn travel(&self) -> Option<&Arc<Travel>> {

@@ -439,6 +439,7 @@ impl Dispatch {
     }
 
     /// Hands a pull or push to its handler.
+    #[inline]
     fn start(
         &mut self,
         header: &Header<'_>,
@@ -469,6 +470,7 @@ impl Dispatch {
         self.hand_over(header, header_codec, out, (Some(log), travel), || packet);
     }
 
+    #[inline]
     fn hand_over(
         &mut self,
         header: &Header<'_>,
@@ -512,8 +514,8 @@ impl Dispatch {
             Ok(None) => self.refuse(log, (header, header_codec), not_found(header), out),
             Ok(Some(entry)) => {
                 if entry.chain().is_some() {
-                    let cx = Context::with_call(session.clone(), packet(), CallState::logged(log))
-                        .with_travel(travel);
+                    let mut cx = Context::with_call(session.clone(), packet(), CallState::logged(log));
+                    cx.set_travel(travel);
                     let start = || router::start_route(self.router.chain(), entry, header, cx, out);
                     self.spawned |= hooked::caught(start) == Started::Spawned;
                     return;

@@ -82,11 +82,11 @@ impl Handler {
             refuse(log, session.shared(), (header, header_codec), &status, out);
             return Started::Ended;
         }
-        let cx = match log {
+        let mut cx = match log {
             None => Context::new(session.clone(), packet),
             log => Context::with_call(session.clone(), packet, CallState::logged(log)),
         };
-        let cx = cx.with_travel(travel);
+        cx.set_travel(travel);
         self.run(session, cx, (header, header_codec), None, warm, out)
     }
 

@@ -47,8 +47,8 @@ impl Hooked {
             // What the handler sent before it answered goes out before its answer.
             session.shared().move_calls(out);
         }
-        let cx = Context::of_header(session.clone(), header, header_codec, self.call.clone());
-        let cx = cx.with_travel(self.travel.clone());
+        let mut cx = Context::of_header(session.clone(), header, header_codec, self.call.clone());
+        cx.set_travel(self.travel.clone());
         self::answer(&self.chain, cx, answer, out)
     }
 }

@@ -63,7 +63,8 @@ impl Dispatch {
         (log, travel): (Option<CallLog>, Option<Arc<Travel>>),
         out: &mut Output,
     ) {
-        let cx = Context::with_call(session, packet, CallState::logged(log)).with_travel(travel);
+        let mut cx = Context::with_call(session, packet, CallState::logged(log));
+        cx.set_travel(travel);
         let start = || router::start(&self.router, header, cx, out);
         self.spawned |= caught(start) == Started::Spawned;
     }
