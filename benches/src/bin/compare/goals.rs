@@ -8,8 +8,10 @@ use crate::peers::Peer::{Flate2, Raw, TarpcBincode, TarpcJson, Teleport, Telepor
 use crate::results::{Results, Summary};
 use crate::workload::Workload;
 
-/// Processor time of a call on each side, in microseconds.
+/// Processor time of a call on each side, in microseconds, on the machine that the goal was set on.
 const PROCESSOR: f64 = 0.40;
+/// What tarpc took there, client and server: by that what is measured on other machines is compared.
+const TARPC_PROCESSOR: (f64, f64) = (0.95, 1.28);
 
 /// A row for each goal of which everything was measured; `None` where that is none.
 pub(crate) fn table(results: &Results) -> Option<Table> {
@@ -41,8 +43,8 @@ impl Goals<'_> {
             self.times(All, "echo-100", (Teleport, TarpcBincode), 4.0),
             self.times(All, "echo-100", (Teleport, Tonic), 10.0),
             self.times(One, "echo-100", (Teleport, TarpcBincode), 3.0),
-            self.processor("client", |summary| summary.client.median),
-            self.processor("server", |summary| summary.server.median),
+            self.processor("client", TARPC_PROCESSOR.0, |summary| summary.client.median),
+            self.processor("server", TARPC_PROCESSOR.1, |summary| summary.server.median),
             self.times(All, "echo-1000", (Teleport, TarpcBincode), 4.0),
             self.times(One, "echo-1000", (Teleport, TarpcBincode), 3.0),
             self.holds(All),
@@ -71,10 +73,13 @@ impl Goals<'_> {
         })
     }
 
-    fn processor(&self, side: &str, of: fn(&Summary) -> f64) -> Option<Row> {
-        let micros = of(&self.get(One, "echo-100", Teleport)?);
+    fn processor(&self, side: &str, tarpc: f64, of: fn(&Summary) -> f64) -> Option<Row> {
+        let here = |peer| Some(of(&self.get(One, "echo-100", peer)?));
+        let micros = here(Teleport)? / here(TarpcBincode)? * tarpc;
         Some(Row {
-            goal: format!("one core, 100 in flight: at most {PROCESSOR:.2} us of the {side}'s processor"),
+            goal: format!(
+                "one core, 100 in flight: at most {PROCESSOR:.2} us of the {side}'s processor where tarpc takes {tarpc:.2}"
+            ),
             measured: format!("{micros:.2}"),
             met: micros <= PROCESSOR,
         })
