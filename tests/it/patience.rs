@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use teleport::wire::{Body, Features, Header, Kind, PacketId};
-use teleport::{Connection, Initiator, Peer, Session, Timeouts};
+use teleport::{Connection, Initiator, Limits, Peer, Session, Timeouts};
 use teleport_tests::{RawPeer, json, packet};
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep, timeout};
 
 fn second(n: u64) -> Duration {
@@ -142,9 +143,9 @@ async fn who_begins_a_packet_and_does_not_end_it_is_cut_off() {
     let (mut raw, session) = RawPeer::connect(&peer).await;
     raw.send(&packet).await;
     raw.receive().await;
-    // Byte by byte it may take as long as it likes.
+    // Byte by byte it may take longer than any silence may last.
     for byte in &packet {
-        sleep(second(29)).await;
+        sleep(second(1)).await;
         raw.send(&[*byte]).await;
     }
     raw.receive().await;
@@ -180,6 +181,46 @@ async fn who_begins_a_packet_and_does_not_end_it_is_cut_off() {
     raw.send(&packet[..1]).await;
     sleep(second(100)).await;
     assert!(session.is_open());
+}
+
+/// Whole or in parts, kept or read past: a byte now and then does not keep it open.
+#[tokio::test(start_paused = true)]
+async fn who_sends_a_packet_byte_by_byte_is_cut_off() {
+    let peer = peer(Timeouts::default());
+    let text = format!("\"{}\"", "x".repeat(1000));
+    let packet = packet(b'p', &Header::new(PacketId::Text("1".into()), Kind::PULL, "/echo"), json(&text));
+    let body = packet.len() - text.len() - 5;
+    let mut large = packet.clone();
+    large[body..body + 4].copy_from_slice(&[0xff; 4]);
+    let parts = [&[0, 0, 0, 3, b'p', 16, 16, 0, 0, 2, 1, 0][..], &packet[..0x200]].concat();
+    for bytes in [&packet, &large, &parts] {
+        let (mut raw, session) = RawPeer::connect(&peer).await;
+        let began = Instant::now();
+        for byte in bytes.iter().take(800) {
+            raw.stream().write_all(&[*byte]).await.ok();
+            sleep(Duration::from_millis(200)).await;
+            if !session.is_open() {
+                break;
+            }
+        }
+        let stayed = began.elapsed().as_secs();
+        // A second for each 256 bytes, and what is read past counts as another packet.
+        assert!((30..=48).contains(&stayed), "{stayed}");
+        let reason = reason(&session);
+        assert!(reason.starts_with("a packet came so slowly that "), "{reason}");
+        assert!(reason.ends_with("(settings `timeouts.read` and `limits.min_rate`)"), "{reason}");
+    }
+    // At the rate it is waited for.
+    let timeouts = Timeouts::default().with_first_packet(None);
+    let limits = Limits::default().with_min_rate(4);
+    let peer = Peer::builder().limits(limits).timeouts(timeouts).build().unwrap();
+    let (mut raw, session) = RawPeer::connect(&peer).await;
+    for byte in &packet {
+        raw.send(&[*byte]).await;
+        sleep(Duration::from_millis(250)).await;
+    }
+    assert!(session.is_open());
+    assert_eq!(raw.receive().await.code(), 404);
 }
 
 #[tokio::test(start_paused = true)]

@@ -79,6 +79,7 @@ max_held = "256 MiB"
 max_queued = "4 MiB"
 max_sessions = 65536
 max_handshakes = 512
+min_rate = "256 B"
 
 [timeouts]
 pull = "30s"
@@ -128,7 +129,7 @@ fn an_error_of_a_file_shows_its_line_and_what_there_is() {
             "TOML parse error at line 2, column 1\n  |\n2 | max_boddy = 1\n  | ^^^^^^^^^\n\
              unknown field `max_boddy`, expected one of `max_header`, `max_body`, `max_uri`, `max_inflated`, \
              `max_depth`, `max_pulls_out`, `max_pulls_in`, `max_held`, `max_queued`, `max_sessions`, \
-             `max_handshakes`\n",
+             `max_handshakes`, `min_rate`\n",
         ),
         (
             "[limit]\nmax_body = 1\n",

@@ -112,7 +112,7 @@ impl Driver {
             }
             let mut goes_on = self.dispatch.resume(&mut self.output);
             let stopped = self.dispatch.is_stopped(&self.output);
-            self.shared.patience.note_rest(!stopped && self.reader.is_inside_packet());
+            self.shared.patience.note_rest(if stopped { None } else { self.reader.unfinished() });
             goes_on |= match if stopped { Poll::Pending } else { self.poll_read(cx) } {
                 Poll::Ready(Err(closed)) => {
                     // What was answered before the bad packet still goes out, as far as the connection takes it.

@@ -83,7 +83,12 @@ fn look(sessions: &Sessions, may_end: bool) -> Option<Duration> {
             let machine = shared.machine();
             machine.is_down() || machine.in_flight() != (0, 0)
         };
-        let (impatience, next) = shared.patience.look(now, &shared.settings.timeouts, is_busy);
+        if !may_end {
+            shared.patience.forgive();
+        }
+        let settings = &shared.settings;
+        let (impatience, next) =
+            shared.patience.look(now, &settings.timeouts, settings.limits.min_rate, is_busy);
         soonest = soonest.into_iter().chain(next).min();
         over.extend(impatience.filter(|_| may_end).map(|impatience| (session.clone(), impatience)));
     });
@@ -102,6 +107,10 @@ fn end(session: &Session, impatience: Impatience) {
         Impatience::Read(after) => {
             format!("the rest of a packet has not come for {after:?} (setting `timeouts.read`)")
         }
+        Impatience::Rate(bytes, after) => format!(
+            "a packet came so slowly that {bytes} bytes of it were there after {after:?} (settings `timeouts.read` and \
+             `limits.min_rate`)"
+        ),
         Impatience::Write(after) => format!(
             "the other side has taken nothing of what waits to be written for {after:?} (setting `timeouts.write`)"
         ),
@@ -111,7 +120,7 @@ fn end(session: &Session, impatience: Impatience) {
     };
     let closed = Closed { initiator: Initiator::Library, reason: reason.into() };
     let peer = session.remote_addr();
-    if matches!(impatience, Impatience::Read(_) | Impatience::Write(_)) {
+    if matches!(impatience, Impatience::Read(_) | Impatience::Rate(..) | Impatience::Write(_)) {
         tracing::warn!(target: "teleport", %peer, reason = %closed.reason, "a session is cut off");
         if !session.shared().break_off(&closed) {
             session.cut_off(closed);

@@ -65,6 +65,12 @@ pub struct Limits {
     /// TLS handshakes under way at each listener. Default: 512. For a further one the oldest is given up, so that those
     /// who connect and say nothing hold nobody back.
     pub max_handshakes: u32,
+    /// Bytes per second with which a packet has to come, once it has taken [`Timeouts::read`]. Default: 256 B. A packet has that
+    /// time and a second more for each so many of its bytes that have come; the session is cut off then. Without this bound a
+    /// peer that sends a byte now and then would keep a packet open for ever. For none set [`Timeouts::read`] to `None`.
+    /// Time in which this side does not read is not counted.
+    #[serde(with = "units::size")]
+    pub min_rate: u32,
 }
 
 impl Default for Limits {
@@ -82,6 +88,7 @@ impl Default for Limits {
             max_queued: 4 * 1024 * 1024,
             max_sessions: 65_536,
             max_handshakes: 512,
+            min_rate: 256,
         }
     }
 }
@@ -118,6 +125,7 @@ setters! {
     with_max_queued max_queued,
     with_max_sessions max_sessions,
     with_max_handshakes max_handshakes,
+    with_min_rate min_rate,
 }
 
 /// How long things may take.
@@ -159,8 +167,8 @@ pub struct Timeouts {
     #[serde(with = "units::optional_duration")]
     pub first_packet: Option<Duration>,
     /// How long a packet that has begun to come may stand still, because its rest does not follow. Default: 30 s; `None`
-    /// waits as long as the session lives. Every byte counts, so a large body may come slowly. The session is cut off then,
-    /// as nothing else can come over it; one that [redials](crate::Redial) dials again. For how long there may be no packet
+    /// waits as long as the session lives. Every byte counts, so a large body may come slowly, within
+    /// [`Limits::min_rate`]. The session is cut off then, as nothing else can come over it; one that [redials](crate::Redial) dials again. For how long there may be no packet
     /// at all is said by [`idle`](Self::idle).
     /// [`Session::set_read_timeout`](crate::Session::set_read_timeout) sets it for one session.
     #[serde(with = "units::optional_duration")]
@@ -175,7 +183,7 @@ pub struct Timeouts {
     /// is closed then; one that [redials](crate::Redial) dials again. The plugin [`Heartbeat`](crate::plugins::Heartbeat) keeps it open, and finds out sooner whether the
     /// other side is there. [`Session::set_idle_timeout`](crate::Session::set_idle_timeout) sets it for one session.
     ///
-    /// It is looked for this one and the three above now and then: each may take a quarter longer.
+    /// It is looked for this one and the three above, and [`Limits::min_rate`], now and then: each may take a quarter longer.
     #[serde(with = "units::optional_duration")]
     pub idle: Option<Duration>,
 }

@@ -67,6 +67,7 @@ impl Group for Limits {
             let (least, why) = match key {
                 "max_header" => (LEAST_HEADER, "which holds no header"),
                 "max_body" => (LEAST_BODY, "which holds no body"),
+                "min_rate" => (1, "so a packet could take for ever"),
                 _ => (1, "so nothing could pass"),
             };
             let text = match key {

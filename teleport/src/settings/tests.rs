@@ -49,6 +49,7 @@ fn limits_have_a_least_value() {
         ("max_queued", 0, &format!("0 B, {nothing}; the least is 1 B, the default 4 MiB")),
         ("max_sessions", 0, &format!("0, {nothing}; the least is 1, the default 65536")),
         ("max_handshakes", 0, &format!("0, {nothing}; the least is 1, the default 512")),
+        ("min_rate", 0, "0 B, so a packet could take for ever; the least is 1 B, the default 256 B"),
     ] {
         let settings: Settings = serde_json::from_value(serde_json::json!({"limits": {key: value}})).unwrap();
         assert_eq!(problem(settings), format!("the setting `limits.{key}` is {is}"));
@@ -104,6 +105,7 @@ fn a_limit_may_have_its_least_value() {
             &mut limits.max_queued,
             &mut limits.max_sessions,
             &mut limits.max_handshakes,
+            &mut limits.min_rate,
         ] {
             *field = 1;
         }
@@ -400,7 +402,7 @@ proptest! {
         (pauses, options) in (prop::array::uniform2(any::<Duration>()), prop::array::uniform3(any::<u32>())),
         (attempts, always, fails) in (any::<Option<u32>>(), any::<bool>(), any::<bool>()),
         (nodelay, keepalive) in (any::<bool>(), any::<Option<Duration>>()),
-        (calls, slow, truths) in (0..3usize, any::<Option<Duration>>(), prop::array::uniform2(any::<bool>())),
+        (calls, rate, slow, truths) in (0..3usize, any::<u32>(), any::<Option<Duration>>(), prop::array::uniform2(any::<bool>())),
         (codec, sequence, features) in ("\\PC{0,8}", any::<bool>(), 0..=Features::ALL.bits()),
     ) {
         let settings = Settings {
@@ -416,6 +418,7 @@ proptest! {
                 max_queued: numbers[8],
                 max_sessions: numbers[9],
                 max_handshakes: numbers[10],
+                min_rate: rate,
             },
             timeouts: Timeouts {
                 pull,

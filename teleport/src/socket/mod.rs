@@ -18,7 +18,7 @@ mod writer;
 pub use address::{Address, Endpoint};
 pub use connection::Connection;
 pub(crate) use output::Output;
-pub(crate) use reader::{Arrival, Batch, Flow, PacketReader, ReadError};
+pub(crate) use reader::{Arrival, Batch, Flow, PacketReader, ReadError, Unfinished};
 pub use tcp::TcpOptions;
 #[cfg(feature = "tls")]
 pub(crate) use tls::{Handshake, TlsCell};

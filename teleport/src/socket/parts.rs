@@ -20,6 +20,8 @@ pub(super) struct Parts {
     skip: u64,
     /// Something has come since the last look at what it makes.
     fed: bool,
+    /// Bytes that have come of the packet, those of one that is too large included.
+    came: u64,
 }
 
 /// Length of the longest packet that is taken.
@@ -38,7 +40,15 @@ pub(super) enum Parted {
 impl Parts {
     /// Begins with a part of this length.
     pub(super) fn begin(&mut self, content: usize) {
+        if self.cut().is_none() {
+            self.came = 0;
+        }
         self.left = content;
+    }
+
+    /// Bytes that have come of a packet that is not whole yet.
+    pub(super) fn unfinished(&self) -> Option<u64> {
+        self.cut().map(|_| self.came)
     }
 
     /// Bytes of this part that still have to come and have a place in the packet.
@@ -84,6 +94,7 @@ impl Parts {
     /// Notes that so many bytes were read into the room.
     pub(super) fn came(&mut self, count: usize) {
         self.left -= count;
+        self.came += count as u64;
         self.fed = true;
     }
 
@@ -91,6 +102,7 @@ impl Parts {
     pub(super) fn take<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
         let (ours, rest) = input.split_at(self.left.min(input.len()));
         self.left -= ours.len();
+        self.came += ours.len() as u64;
         self.fed = true;
         if self.skip == 0 {
             if self.packet.capacity() == 0 {

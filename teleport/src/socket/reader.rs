@@ -36,7 +36,20 @@ pub(crate) struct PacketReader {
     held: Vec<u8>,
     /// Bytes still to come of a body that is over the limit.
     skip: u64,
+    /// Bytes that such a body has.
+    skip_of: u64,
+    /// Packets so far that did not come in one read.
+    begun: u32,
     parts: Parts,
+}
+
+/// A packet whose rest has not come yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unfinished {
+    /// Another one has another number.
+    pub(crate) number: u32,
+    /// Bytes that have come of it.
+    pub(crate) bytes: u64,
 }
 
 /// What the reader hands on.
@@ -95,6 +108,8 @@ impl PacketReader {
             needed: 0,
             held: Vec::new(),
             skip: 0,
+            skip_of: 0,
+            begun: 0,
             parts: Parts::default(),
         }
     }
@@ -144,9 +159,28 @@ impl PacketReader {
         batch
     }
 
-    /// Whether a packet has begun to come, and its rest has not come yet.
-    pub(crate) fn is_inside_packet(&self) -> bool {
-        !self.partial.is_empty() || self.skip > 0 || self.parts.cut().is_some()
+    /// The packet that has begun to come, and whose rest has not come yet. Of a packet in parts and one between them it is
+    /// the former.
+    pub(crate) fn unfinished(&self) -> Option<Unfinished> {
+        let bytes = match self.parts.unfinished() {
+            Some(bytes) => bytes,
+            None if self.skip > 0 => self.skip_of - self.skip,
+            None if self.partial.is_empty() => return None,
+            None => self.partial.len() as u64,
+        };
+        Some(Unfinished { number: self.begun, bytes })
+    }
+
+    /// Another packet begins that does not come in one read.
+    fn begin(&mut self) {
+        if self.parts.unfinished().is_none() {
+            self.begun = self.begun.wrapping_add(1);
+        }
+    }
+
+    fn begin_skip(&mut self, body: u64) {
+        self.begin();
+        (self.skip, self.skip_of) = (body, body);
     }
 
     /// Reads into the buffer of the packet that has begun.
@@ -212,6 +246,7 @@ impl PacketReader {
                 match inspect(input, limits)? {
                     Inspected::Incomplete(_) if input.is_empty() => return Ok(Batch::Done),
                     Inspected::Incomplete(total) => {
+                        self.begin();
                         self.needed = total;
                         self.partial = buffer::take();
                         self.partial.extend_from_slice(input);
@@ -220,11 +255,12 @@ impl PacketReader {
                     Inspected::Oversized(oversized) => {
                         let arrival = oversized.arrival(input);
                         input = &input[oversized.body_start..];
-                        self.skip = oversized.body;
+                        self.begin_skip(oversized.body);
                         receive(arrival)?
                     }
                     Inspected::Part(content) => {
                         input = &input[PART_HEAD..];
+                        self.begin();
                         self.parts.begin(content);
                         Flow::Continue
                     }
@@ -251,7 +287,7 @@ impl PacketReader {
                     }
                     Inspected::Oversized(oversized) => {
                         // `partial` never holds more than `needed`, so nothing of the body is in it.
-                        self.skip = oversized.body;
+                        self.begin_skip(oversized.body);
                         self.needed = 0;
                         let partial = std::mem::take(&mut self.partial);
                         let flow = receive(oversized.arrival(&partial));
@@ -262,6 +298,7 @@ impl PacketReader {
                         // `partial` never holds more than `needed`, so nothing of the content is in it.
                         self.needed = 0;
                         buffer::give(std::mem::take(&mut self.partial));
+                        self.begin();
                         self.parts.begin(content);
                         Flow::Continue
                     }
