@@ -7,6 +7,7 @@ mod dynamic;
 mod heartbeat;
 mod layers;
 mod limits;
+mod limits_at_bound;
 mod logs;
 mod parts;
 mod patience;
