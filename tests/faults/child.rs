@@ -46,7 +46,10 @@ impl Server {
         let address = address.trim().to_owned();
         let peer = Peer::builder().build().unwrap();
         let session = peer.dial(&address).await.unwrap_or_else(|error| panic!("{address:?}: {error}"));
-        Server { child, address, session, _peer: peer }
+        let server = Server { child, address, session, _peer: peer };
+        // Who has said something is not closed for saying nothing.
+        server.number("/sessions").await;
+        server
     }
 
     /// Bytes that it has allocated, and KiB of memory that it uses.
