@@ -626,3 +626,38 @@ fn a_part_reserves_no_more_than_a_packet_may_have() {
     let (came, capacity) = reader.parts.held();
     assert!(came == 1 && capacity <= 8 + 1000 + 40_000, "{capacity}");
 }
+
+/// So that a packet that goes on is told from another one, and how much of it is there.
+#[test]
+fn a_packet_that_has_begun_is_told_until_it_is_whole() {
+    let limits = Limits::default().with_max_body(50);
+    let small = payload("/small", 3);
+    let (large, _) = oversized("/large", 500);
+    let told = |bytes: &[u8]| {
+        let mut reader = reader(bytes.iter().map(|byte| Step::Bytes(vec![*byte])));
+        let mut told = vec![];
+        for _ in bytes {
+            let end = poll(&mut reader, &limits, &mut Vec::new(), |_| Flow::Continue);
+            assert!(matches!(end, Poll::Ready(Ok(Batch::Done))), "{end:?}");
+            told.push(reader.unfinished().map(|of| (of.number, of.bytes)));
+        }
+        told
+    };
+    // Two after each other.
+    let twice = told(&small.repeat(2));
+    let most = small.len() as u64 - 1;
+    let one = |number: u32| (1..=most).map(move |bytes| Some((number, bytes))).chain([None]);
+    assert_eq!(twice, one(1).chain(one(2)).collect::<Vec<_>>());
+    // One that is read past: its bytes are counted anew.
+    let skipped = told(&large);
+    assert_eq!(skipped.last(), Some(&None));
+    let before = skipped.iter().filter(|told| matches!(told, Some((1, _)))).count();
+    let after: Vec<_> = skipped[before..skipped.len() - 1].iter().map(|told| told.unwrap()).collect();
+    assert_eq!(after, (0..after.len() as u64).map(|bytes| (2, bytes)).collect::<Vec<_>>());
+    assert!(after.len() >= 500, "{}", after.len());
+    // One in parts, with others between: these neither make it another one nor count.
+    let parts = in_parts(&small, 4, &small);
+    let parted: Vec<_> = told(&parts).into_iter().flatten().filter(|(number, _)| *number == 2).collect();
+    assert!(parted.is_sorted() && parted.len() > 10 * small.len() / 4, "{parted:?}");
+    assert_eq!(parted.last().unwrap().1, most);
+}
