@@ -199,14 +199,16 @@ async fn a_listener_out_of_file_descriptors() {
     for _ in 0..100 {
         streams.push(connect(&server).await);
     }
-    let first = server.until("/warnings", |warnings| warnings > 0).await;
+    let first = server.until("/failed", |failed| failed > 0).await;
     let sessions = server.number("/sessions").await;
     assert!((10..64).contains(&sessions), "{sessions}");
     // It tries again now and then, and not without a pause: at 50 ms each, this many take at least so long.
     let at = Instant::now();
-    let last = server.until("/warnings", |warnings| warnings >= first + 5).await;
+    let last = server.until("/failed", |failed| failed >= first + 5).await;
     let tries = u32::try_from(last - first).unwrap();
     assert!(at.elapsed() >= (tries - 1) * Duration::from_millis(50), "{tries} in {:?}", at.elapsed());
+    // The log has not grown by a warning for each.
+    assert_eq!(server.number("/warned").await, 1);
     // Who has a session is served.
     server.session.pull("/echo").body(&"x").await.unwrap();
     // Who has none waits in the system's line, and is served once others have left.

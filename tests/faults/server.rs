@@ -14,16 +14,19 @@ use tokio::sync::Semaphore;
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Connections that could not be taken, by the lines of the log.
-static WARNINGS: AtomicU64 = AtomicU64::new(0);
+/// Attempts to take a connection that failed, by the lines of the log, and those that were warnings.
+static FAILED: AtomicU64 = AtomicU64::new(0);
+static WARNED: AtomicU64 = AtomicU64::new(0);
 
 /// Counts lines that say so, and keeps none.
 struct Counting;
 
 impl Write for Counting {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        if String::from_utf8_lossy(line).contains("can't take a connection") {
-            WARNINGS.fetch_add(1, Ordering::SeqCst);
+        let text = String::from_utf8_lossy(line);
+        if text.contains("can't take a connection") {
+            FAILED.fetch_add(1, Ordering::SeqCst);
+            WARNED.fetch_add(u64::from(text.contains("WARN")), Ordering::SeqCst);
         }
         Ok(line.len())
     }
@@ -36,7 +39,7 @@ impl Write for Counting {
 #[tokio::main(worker_threads = 2)]
 async fn main() {
     tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::WARN)
+        .with_max_level(tracing::Level::DEBUG)
         .with_ansi(false)
         .with_writer(|| Counting)
         .init();
@@ -65,7 +68,8 @@ async fn main() {
                 }
             })
         })
-        .and_then(|it| it.pull("/warnings", |_, ()| async { Ok(WARNINGS.load(Ordering::SeqCst)) }))
+        .and_then(|it| it.pull("/failed", |_, ()| async { Ok(FAILED.load(Ordering::SeqCst)) }))
+        .and_then(|it| it.pull("/warned", |_, ()| async { Ok(WARNED.load(Ordering::SeqCst)) }))
         .and_then(|it| {
             it.pull("/sessions", move |_, ()| {
                 std::future::ready(Ok(known.get().map_or(0, |peer| peer.sessions().len())))

@@ -53,6 +53,9 @@ use crate::socket::{self, Accepted, Address, Connection, Listener, PacketReader,
 /// descriptors left. Long enough not to spin, short enough not to be noticed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Of so many attempts in a row that failed the log has one warning: about ten seconds.
+const ACCEPT_WARNINGS: u32 = 200;
+
 /// Connections that are taken at most when listening ends: as many as may wait.
 const ACCEPT_LAST: usize = 1024;
 
@@ -509,14 +512,24 @@ async fn accept(listener: Arc<Listener>, peer: Weak<Inner>, stop: CancellationTo
         #[cfg(feature = "tls")]
         Accepted::Begun(handshake) => handshakes.begin(handshake, peer),
     };
+    let mut failed: u32 = 0;
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let Some(peer) = peer.upgrade() else { return };
         match accepted {
-            Ok(accepted) => take(&peer, accepted),
+            Ok(accepted) => {
+                failed = 0;
+                take(&peer, accepted);
+            }
             // One that was given up before it was taken; the next may be waiting.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::warn!(target: "teleport", address = %listener.address(), %error, "can't take a connection");
+                let address = listener.address();
+                if failed.is_multiple_of(ACCEPT_WARNINGS) {
+                    tracing::warn!(target: "teleport", %address, %error, "can't take a connection");
+                } else {
+                    tracing::debug!(target: "teleport", %address, %error, "can't take a connection");
+                }
+                failed = failed.wrapping_add(1);
                 drop(peer);
                 stop.run_until_cancelled(tokio::time::sleep(ACCEPT_PAUSE)).await;
             }
