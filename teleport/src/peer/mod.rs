@@ -418,7 +418,9 @@ impl Inner {
         if shared.early.is_none() {
             chain.opened(side, &session);
         }
-        let driver = Driver::new(shared.clone(), session.downgrade(), (reader, writer), self.router.clone());
+        // Boxed, as the future that it is part of would have room for it twice.
+        let driver =
+            Box::new(Driver::new(shared.clone(), session.downgrade(), (reader, writer), self.router.clone()));
         tracing::debug!(target: "teleport", peer = %shared.remote(), id = %session.id(), "session opened");
         let run = Run { shared, handle: session.downgrade(), router: self.router.clone() };
         tokio::spawn(async move {

@@ -33,7 +33,7 @@ struct Failures {
 
 /// A connection of the session, and the hooks that look at it.
 struct Next {
-    driver: Driver,
+    driver: Box<Driver>,
     hooks: Option<JoinHandle<Result<()>>>,
 }
 
@@ -75,10 +75,16 @@ impl Drop for Unended<'_> {
 
 impl Run {
     /// Runs the session to its end, over as many connections as it gets, and what has to follow that.
-    pub(super) async fn run(&self, first: Driver, way: Option<Way>) {
-        let mut failures = Failures::default();
+    pub(super) async fn run(&self, first: Box<Driver>, way: Option<Way>) {
         let unended = Unended(self);
         first.await;
+        // Boxed, so that it takes its room when it comes and not for as long as the session lives.
+        Box::pin(self.go_on(way, unended)).await;
+    }
+
+    /// What follows the end of the first connection.
+    async fn go_on(&self, way: Option<Way>, unended: Unended<'_>) {
+        let mut failures = Failures::default();
         self.disconnected().await;
         if let (Some(way), Some(redial)) = (&way, &self.shared.redial) {
             while let Some(next) = self.redial(redial, way, &mut failures).await {
@@ -167,7 +173,7 @@ impl Run {
             early.bound(chain.max_early_body(Side::Dialed, 0));
         }
         let parts = (reader, writer);
-        let driver = Driver::new(shared.clone(), self.handle.clone(), parts, self.router.clone());
+        let driver = Box::new(Driver::new(shared.clone(), self.handle.clone(), parts, self.router.clone()));
         let session = Session::upgrade(&self.handle)?;
         if !chain.sees_begin(Side::Dialed) {
             chain.opened(Side::Dialed, &session);
