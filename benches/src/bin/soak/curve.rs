@@ -17,7 +17,7 @@ const MAY_GROW: [(f64, f64); 4] = [(0.02, 64.0 * 1024.0), (0.08, 2048.0), (0.0, 
 /// What comes before is the warm-up.
 const WARM: f64 = 0.25;
 /// Readings of a sample. The least of each counts: what ends by itself is no growth.
-const READINGS: u32 = 10;
+const READINGS: u32 = 12;
 const BETWEEN: Duration = Duration::from_millis(50);
 
 /// One point of the curve.

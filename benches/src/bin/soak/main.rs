@@ -22,12 +22,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use curve::{Curve, NAMES, Sample};
-use load::{Client, Load, TOKEN};
+use load::{Client, Load, TOKEN, builder};
 use options::Options;
 use service::{Answers, MixedServer};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use teleport::plugins::{Auth, Heartbeat, Stats};
-use teleport::{Peer, ReverseProxy, Status, Upstream};
+use teleport::{ReverseProxy, Status, Upstream};
 use teleport_benches::machine::Cores;
 use teleport_benches::process::say;
 use teleport_benches::{Error, Result, usage};
@@ -56,16 +56,16 @@ fn main() -> ExitCode {
 async fn soak(options: Options) -> Result<()> {
     let heartbeat = || Heartbeat::every(Duration::from_millis(500)).tolerate(20);
     let answers = || MixedServer::new(Answers { leak: options.leak });
-    let open = Peer::builder().plugin(heartbeat()).plugin(Stats::new()).service(answers())?;
+    let open = builder().plugin(heartbeat()).plugin(Stats::new()).service(answers())?;
     let open = open.listen("127.0.0.1:0").await?;
     let check = Auth::new().check(|_, token| async move {
         if token.matches(TOKEN) { Ok(()) } else { Err(Status::unauthorized("no such token")) }
     });
-    let guarded = Peer::builder().plugin(check).plugin(heartbeat()).service(answers())?;
+    let guarded = builder().plugin(check).plugin(heartbeat()).service(answers())?;
     let guarded = guarded.listen("127.0.0.1:0").await?;
-    let upstream = Upstream::per_client(Peer::builder(), open.local_addr()?);
+    let upstream = Upstream::per_client(builder(), open.local_addr()?);
     let proxy = ReverseProxy::new().route("/**", upstream)?;
-    let gateway = Peer::builder().router(proxy.router())?.listen("127.0.0.1:0").await?;
+    let gateway = builder().router(proxy.router())?.listen("127.0.0.1:0").await?;
 
     let load = Arc::new(Load {
         quiet: RwLock::new(()),
