@@ -36,10 +36,37 @@ fn fairness_has_a_row_for_each_thing_beside() {
 }
 
 #[test]
+fn overload_has_a_row_for_each_setting_and_load() {
+    let printed = run(env!("CARGO_BIN_EXE_overload"), &["--quick"]);
+    for way in ["wait, callers held back", "refuse", "wait, callers with deadlines"] {
+        let loads: Vec<&str> = printed.lines().filter(|line| line.starts_with(&format!("| {way}"))).collect();
+        assert_eq!(loads.len(), 6, "{way} in:\n{printed}");
+    }
+}
+
+/// Long enough for every kind of call, and for what one leaves behind to be seen.
+#[test]
+fn soak_finds_out_what_grows_and_nothing_where_nothing_does() {
+    let arguments = ["--seconds", "12", "--every", "0.2", "--busy", "10"];
+    assert!(run(env!("CARGO_BIN_EXE_soak"), &arguments).ends_with("nothing has grown\n"));
+    for (leak, told) in [("memory", "heap, B: "), ("tasks", "tasks: "), ("descriptors", "descriptors: ")] {
+        let mut leaking = Command::new(env!("CARGO_BIN_EXE_soak"));
+        let output = leaking.args(arguments).args(["--leak", leak]).output().unwrap();
+        assert!(!output.status.success(), "{leak}");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.starts_with("it grows:\n") && error.contains(told), "{leak}: {error}");
+    }
+}
+
+#[test]
 fn what_is_not_understood_is_told() {
-    for program in
-        [env!("CARGO_BIN_EXE_memory"), env!("CARGO_BIN_EXE_fairness"), env!("CARGO_BIN_EXE_macro-cost")]
-    {
+    for program in [
+        env!("CARGO_BIN_EXE_memory"),
+        env!("CARGO_BIN_EXE_fairness"),
+        env!("CARGO_BIN_EXE_macro-cost"),
+        env!("CARGO_BIN_EXE_overload"),
+        env!("CARGO_BIN_EXE_soak"),
+    ] {
         let output = Command::new(program).arg("--fast").output().unwrap();
         assert!(!output.status.success());
         assert!(String::from_utf8_lossy(&output.stderr).starts_with("usage: "));

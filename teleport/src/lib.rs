@@ -113,7 +113,8 @@ pub use plugin::Plugin;
 pub use proxy::{Clients, ReverseProxy, Upstream};
 pub use router::{Group, Plugged, Router, Routes, Service};
 pub use session::{
-    CutCall, Direction, Limits, Redial, Session, SessionState, StateChanges, Timeouts, WeakSession, WhileDown,
+    CutCall, Direction, Limits, Overload, Redial, Session, SessionState, StateChanges, Timeouts, WeakSession,
+    WhileDown,
 };
 pub use settings::{HeaderOptions, Settings};
 pub use socket::{Address, Connection, Endpoint, TcpOptions};

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use teleport::wire::{Body, Header, Kind, PacketId};
-use teleport::{Code, Connection, Context, Limits, Peer, PeerBuilder, Session, Status, Timeouts, gzip};
+use teleport::{
+    Code, Connection, Context, Limits, Overload, Peer, PeerBuilder, Session, Status, Timeouts, gzip,
+};
 use teleport_tests::{RawPeer, packet};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
@@ -262,6 +264,89 @@ async fn where_this_side_waits_too_what_does_not_fit_is_refused() {
     let served = codes.iter().filter(|code| **code == 200).count();
     assert!((2..20).contains(&served), "{codes:?}");
     assert!(codes.iter().all(|code| [200, 503].contains(code)), "{codes:?}");
+}
+
+#[tokio::test]
+async fn where_pulls_are_not_to_wait_those_past_the_bound_are_refused_at_once() {
+    let limits = Limits::default().with_max_pulls_in(2).with_overload(Overload::Refuse);
+    let (server, running, gate) = waiting(limits);
+    let (mut raw, _session) = RawPeer::connect(&server).await;
+    for (id, uri) in [("0", "/wait"), ("1", "/wait"), ("2", "/wait"), ("3", "/now")] {
+        raw.pull(id, uri, Body::None).await;
+    }
+    for id in 2..4 {
+        let refused = raw.receive().await;
+        assert_eq!((refused.id().number(), refused.code()), (Some(id), Code::UNAVAILABLE.number()));
+        for part in ["limits.max_pulls_in", "limits.max_held", "limits.overload"] {
+            assert!(refused.status().contains(part), "{}", refused.status());
+        }
+    }
+    until(|| running.load(Ordering::SeqCst) == 2).await;
+    // There is room again as soon as one has ended, and for one only.
+    gate.add_permits(1);
+    assert_eq!(raw.receive().await.code(), 200);
+    for id in ["4", "5"] {
+        raw.pull(id, "/wait", Body::None).await;
+    }
+    let refused = raw.receive().await;
+    assert_eq!((refused.id().number(), refused.code()), (Some(5), 503));
+    gate.add_permits(2);
+    for _ in 0..2 {
+        assert_eq!(raw.receive().await.code(), 200);
+    }
+    raw.pull("6", "/now", Body::None).await;
+    assert_eq!(raw.receive().await.code(), 200);
+}
+
+#[tokio::test]
+async fn by_default_pulls_past_the_bound_wait_and_none_is_refused() {
+    let (server, running, gate) = waiting(Limits::default().with_max_pulls_in(2));
+    let (mut raw, _session) = RawPeer::connect(&server).await;
+    for (id, uri) in [("0", "/wait"), ("1", "/wait"), ("2", "/wait"), ("3", "/now")] {
+        raw.pull(id, uri, Body::None).await;
+    }
+    until(|| running.load(Ordering::SeqCst) == 2).await;
+    gate.add_permits(3);
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        let reply = raw.receive().await;
+        assert_eq!(reply.code(), 200, "{}", reply.status());
+        ids.extend(reply.id().number());
+    }
+    assert!(ids[0] < 2, "who waits comes after who runs: {ids:?}");
+    ids.sort_unstable();
+    assert_eq!(ids, [0, 1, 2, 3]);
+}
+
+#[tokio::test]
+async fn pushes_wait_though_pulls_are_refused() {
+    let (told, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+    let (count, open) = (told.clone(), gate.clone());
+    let server = Peer::builder()
+        .pull("/wait", move |_, ()| {
+            let open = open.clone();
+            async move { Ok(open.acquire().await.unwrap().forget()) }
+        })
+        .unwrap()
+        .push("/told", move |_, ()| {
+            count.fetch_add(1, Ordering::SeqCst);
+            async {}
+        })
+        .unwrap()
+        .limits(Limits::default().with_max_pulls_in(1).with_overload(Overload::Refuse));
+    let (mut raw, _session) = RawPeer::connect(&server.build().unwrap()).await;
+    raw.pull("0", "/wait", Body::None).await;
+    for n in 0..3 {
+        let push = Header::new(PacketId::Sequence(n), Kind::PUSH, "/told");
+        raw.send_packet(&push, Body::None).await;
+    }
+    raw.pull("1", "/wait", Body::None).await;
+    let refused = raw.receive().await;
+    assert_eq!((refused.id().number(), refused.code()), (Some(1), 503));
+    assert_eq!(told.load(Ordering::SeqCst), 0, "they came before it");
+    gate.add_permits(1);
+    assert_eq!(raw.receive().await.code(), 200);
+    until(|| told.load(Ordering::SeqCst) == 3).await;
 }
 
 #[tokio::test]

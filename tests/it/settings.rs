@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use teleport::wire::{self, Body, Features, Header, HeaderCodec, HeaderCodecs, WireError};
 use teleport::{
-    Bincode, HeaderOptions, IdFormat, JsonHeader, Limits, Peer, PeerBuilder, Redial, Settings, Timeouts,
-    WhileDown,
+    Bincode, HeaderOptions, IdFormat, JsonHeader, Limits, Overload, Peer, PeerBuilder, Redial, Settings,
+    Timeouts, WhileDown,
 };
 use teleport_tests::{RawPeer, json};
 
@@ -28,6 +28,7 @@ fn a_file_says_what_differs_from_the_defaults() {
         max_header = 4096
         max_uri = "1kB"
         max_pulls_in = 7
+        overload = "refuse"
 
         [timeouts]
         pull = "none"
@@ -49,8 +50,12 @@ fn a_file_says_what_differs_from_the_defaults() {
         "#,
     );
     let mut expected = Settings::default();
-    expected.limits =
-        Limits::default().with_max_body(65_536).with_max_header(4096).with_max_uri(1000).with_max_pulls_in(7);
+    expected.limits = Limits::default()
+        .with_max_body(65_536)
+        .with_max_header(4096)
+        .with_max_uri(1000)
+        .with_max_pulls_in(7)
+        .with_overload(Overload::Refuse);
     expected.timeouts = Timeouts::default().with_pull(None).with_dial(Duration::from_secs(90));
     expected.redial = Redial::default().with_always(true).with_attempts(5).with_while_down(WhileDown::Fail);
     expected.tcp.nodelay = false;
@@ -76,6 +81,7 @@ max_depth = 128
 max_pulls_out = 65536
 max_pulls_in = 4096
 max_held = "256 MiB"
+overload = "wait"
 max_queued = "4 MiB"
 max_sessions = 65536
 max_handshakes = 512
@@ -128,8 +134,8 @@ fn an_error_of_a_file_shows_its_line_and_what_there_is() {
             "[limits]\nmax_boddy = 1\n",
             "TOML parse error at line 2, column 1\n  |\n2 | max_boddy = 1\n  | ^^^^^^^^^\n\
              unknown field `max_boddy`, expected one of `max_header`, `max_body`, `max_uri`, `max_inflated`, \
-             `max_depth`, `max_pulls_out`, `max_pulls_in`, `max_held`, `max_queued`, `max_sessions`, \
-             `max_handshakes`, `min_rate`\n",
+             `max_depth`, `max_pulls_out`, `max_pulls_in`, `max_held`, `overload`, `max_queued`, \
+             `max_sessions`, `max_handshakes`, `min_rate`\n",
         ),
         (
             "[limit]\nmax_body = 1\n",

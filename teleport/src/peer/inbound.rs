@@ -18,7 +18,9 @@ use crate::buffer;
 use crate::context::{CallState, Context, refuse};
 use crate::logs::CallLog;
 use crate::router::{self, Inbound, Router, Started, Warm, not_found, too_late};
-use crate::session::{Ended, FAREWELL, Generation, Handle, NOT_TAKEN, Notice, Session, Shared, now};
+use crate::session::{
+    Ended, FAREWELL, Generation, Handle, NOT_TAKEN, Notice, Overload, Session, Shared, now,
+};
 use crate::socket::{Arrival, Flow, Output};
 use crate::status::{Code, Status};
 use crate::travel::Travel;
@@ -41,7 +43,8 @@ const CLOSING: &str = "the session is closing";
 /// Replies always find their callers. Pulls and pushes wait in line while as many handlers run as may, or while too
 /// many replies wait to be written; when the line is as long as it may be, the reader stops. But it does not where
 /// this side waits for replies itself: two sides that each stopped until the other reads would wait for ever, and so
-/// would handlers that call back. It then goes on, and refuses what comes.
+/// would handlers that call back. It then goes on, and refuses what comes. Where the settings say so, pulls are refused
+/// before anything waits.
 pub(super) struct Dispatch {
     shared: Arc<Shared>,
     handle: Weak<Handle>,
@@ -307,6 +310,11 @@ impl Dispatch {
         self.shared.settings.limits.max_queued as usize
     }
 
+    /// Whether pulls that find as many handlers as may run are refused.
+    fn refuses(&self) -> bool {
+        self.shared.settings.limits.overload == Overload::Refuse
+    }
+
     /// Whether no handler is to be started now.
     fn is_congested(&mut self, out: &Output) -> bool {
         if std::mem::take(&mut self.spawned) {
@@ -394,7 +402,7 @@ impl Dispatch {
         }
     }
 
-    /// Puts a packet at the end of the line, or refuses it where that is too long.
+    /// Puts a packet at the end of the line, or refuses it: where that is too long, or where pulls are not to wait.
     fn park(
         &mut self,
         header: &Header<'_>,
@@ -403,6 +411,14 @@ impl Dispatch {
         travel: Option<Arc<Travel>>,
         packet: impl FnOnce() -> Packet,
     ) {
+        if self.full && header.kind.is_pull() && self.refuses() {
+            // The line, which else makes it look again, may be empty.
+            self.spawned = true;
+            let text = "as many handlers run as may, so further pulls are refused (settings `limits.max_pulls_in`, \
+                        `limits.max_held` and `limits.overload`)";
+            let log = self.log(header, packet, None);
+            return refuse(log, &self.shared, (header, header_codec), &Status::unavailable(text), out);
+        }
         if self.line.bytes() > self.most() {
             let text = "more pulls and pushes wait than may (settings `limits.max_pulls_in`, `limits.max_held` and \
                         `limits.max_queued`)";

@@ -34,7 +34,7 @@ pub(crate) use pending::Ended;
 pub use redial::{Redial, WhileDown};
 pub(crate) use serving::Serving;
 pub(crate) use settings::{Headers, Settings};
-pub use settings::{Limits, Timeouts};
+pub use settings::{Limits, Overload, Timeouts};
 pub(crate) use shared::{Link, Shared, in_a_while, now};
 pub use state::{SessionState, StateChanges};
 

@@ -13,7 +13,8 @@ use crate::wire::{self, Features, HeaderCodecs, IdFormat};
 /// Bounds on what one session takes from its peer and holds for it.
 ///
 /// Past a bound on sizes the packet is refused with an error that names the bound. Past a bound on numbers the
-/// session waits: calls wait for room, and the reader stops reading, so that the transport pushes back.
+/// session waits: calls wait for room, and the reader stops reading, so that the transport pushes back. Pulls of the other
+/// side may be refused instead, by [`overload`](Self::overload).
 ///
 /// # Examples
 ///
@@ -56,6 +57,8 @@ pub struct Limits {
     /// decodes and answers comes on top.
     #[serde(with = "units::size")]
     pub max_held: u32,
+    /// What becomes of a pull that comes while as many handlers run as may, or hold as much. Default: it waits.
+    pub overload: Overload,
     /// Bytes that wait to be written. Default: 4 MiB. Past it calls wait for room; where they are replies, pulls and
     /// pushes of the other side wait in line as with [`max_pulls_in`](Self::max_pulls_in). One packet may go over it.
     #[serde(with = "units::size")]
@@ -73,6 +76,40 @@ pub struct Limits {
     pub min_rate: u32,
 }
 
+/// What becomes of a pull that comes while as many handlers run as [`Limits`] allow.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use teleport::{Code, Limits, Overload, Peer};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> teleport::Result<()> {
+/// let limits = Limits::default().with_max_pulls_in(1).with_overload(Overload::Refuse);
+/// let server = Peer::builder().pull("/wait", |_, ()| std::future::pending::<Result<(), teleport::Status>>())?;
+/// let server = server.limits(limits).build()?;
+///
+/// let session = Peer::builder().build()?.connect(&server).await?;
+/// let first = session.pull("/wait").timeout(Duration::from_millis(50));
+/// let (first, second) = tokio::join!(first, session.pull("/wait"));
+/// assert!(first.unwrap_err().is_timeout());
+/// assert_eq!(second.unwrap_err().code(), Some(Code::UNAVAILABLE));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+#[serde(rename_all = "snake_case")]
+pub enum Overload {
+    /// It waits in line for its turn, and is answered late. When the line is full nothing more is read, so that the
+    /// transport holds the other side back. One whose time is up meanwhile is not run.
+    #[default]
+    Wait,
+    /// It is answered with 503 at once, and not run, so that its caller can go elsewhere. Pushes, whose senders would not be
+    /// told, wait in line all the same, and so does what waits for other reasons: for replies to be written, or for the
+    /// session to open.
+    Refuse,
+}
+
 impl Default for Limits {
     fn default() -> Self {
         let (wire, decode) = (wire::Limits::default(), DecodeLimits::default());
@@ -85,6 +122,7 @@ impl Default for Limits {
             max_pulls_out: 65_536,
             max_pulls_in: 4096,
             max_held: 256 * 1024 * 1024,
+            overload: Overload::Wait,
             max_queued: 4 * 1024 * 1024,
             max_sessions: 65_536,
             max_handshakes: 512,
@@ -126,6 +164,15 @@ setters! {
     with_max_sessions max_sessions,
     with_max_handshakes max_handshakes,
     with_min_rate min_rate,
+}
+
+impl Limits {
+    /// Sets [`overload`](Self::overload).
+    #[must_use]
+    pub fn with_overload(mut self, overload: Overload) -> Self {
+        self.overload = overload;
+        self
+    }
 }
 
 /// How long things may take.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{HeaderOptions, Settings, env};
 use crate::logs::{LogCalls, LogOptions};
-use crate::session::{Limits, Redial, Timeouts, WhileDown};
+use crate::session::{Limits, Overload, Redial, Timeouts, WhileDown};
 use crate::socket::TcpOptions;
 use crate::wire::{Features, IdFormat};
 
@@ -400,7 +400,7 @@ proptest! {
         (pull, times) in (any::<Option<Duration>>(), prop::array::uniform4(any::<Duration>())),
         still in prop::array::uniform4(any::<Option<Duration>>()),
         (pauses, options) in (prop::array::uniform2(any::<Duration>()), prop::array::uniform3(any::<u32>())),
-        (attempts, always, fails) in (any::<Option<u32>>(), any::<bool>(), any::<bool>()),
+        (attempts, always, [fails, refuses]) in (any::<Option<u32>>(), any::<bool>(), any::<[bool; 2]>()),
         (nodelay, keepalive) in (any::<bool>(), any::<Option<Duration>>()),
         (calls, rate, slow, truths) in (0..3usize, any::<u32>(), any::<Option<Duration>>(), prop::array::uniform2(any::<bool>())),
         (codec, sequence, features) in ("\\PC{0,8}", any::<bool>(), 0..=Features::ALL.bits()),
@@ -415,6 +415,7 @@ proptest! {
                 max_pulls_out: numbers[5],
                 max_pulls_in: numbers[6],
                 max_held: numbers[7],
+                overload: if refuses { Overload::Refuse } else { Overload::Wait },
                 max_queued: numbers[8],
                 max_sessions: numbers[9],
                 max_handshakes: numbers[10],
