@@ -71,6 +71,30 @@ async fn large_calls_both_ways_with_little_room_all_end() {
     all_succeed(&a.sessions().all()[0], 10, 5_000).await;
 }
 
+/// One reply alone is more than either side may queue, and than the connection holds.
+#[tokio::test(start_paused = true)]
+async fn large_replies_both_ways_do_not_block_each_other() {
+    let full = || {
+        Peer::builder()
+            .limits(Limits::default().with_max_queued(10_000))
+            .pull("/text", |_, bytes: usize| async move { Ok("x".repeat(bytes)) })
+            .unwrap()
+            .build()
+            .unwrap()
+    };
+    for bytes in [100_000, 300_000] {
+        let (a, b) = (full(), full());
+        let to_b = a.connect(&b).await.unwrap();
+        let to_a = b.sessions().all().pop().unwrap();
+        let text = async |session: &Session| {
+            session.pull("/text").body(&bytes).await.unwrap().decode::<String>().unwrap().len()
+        };
+        let started = tokio::time::Instant::now();
+        assert_eq!(tokio::join!(text(&to_b), text(&to_a)), (bytes, bytes));
+        assert_eq!(started.elapsed(), Duration::ZERO, "nobody waited for a timeout");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn floods_of_pushes_both_ways_all_arrive() {
     const PUSHES: usize = 150;

@@ -43,8 +43,9 @@ const CLOSING: &str = "the session is closing";
 /// Replies always find their callers. Pulls and pushes wait in line while as many handlers run as may, or while too
 /// many replies wait to be written; when the line is as long as it may be, the reader stops. But it does not where
 /// this side waits for replies itself: two sides that each stopped until the other reads would wait for ever, and so
-/// would handlers that call back. It then goes on, and refuses what comes. Where the settings say so, pulls are refused
-/// before anything waits.
+/// would handlers that call back. It then goes on, and refuses what comes. Only for what says so it stops, when too much of
+/// that waits to be written: not for the replies of handlers, of which one may be larger than all that may wait.
+/// Where the settings say so, pulls are refused before anything waits.
 pub(super) struct Dispatch {
     shared: Arc<Shared>,
     handle: Weak<Handle>,
@@ -66,6 +67,8 @@ pub(super) struct Dispatch {
     replied: bool,
     /// Pulls and pushes that wait.
     line: Line,
+    /// Bytes that were answered in the reader while too many waited to be written already.
+    beyond: usize,
     /// A handler has got a task of its own since the last look at how many have.
     spawned: bool,
     /// As many handlers run in tasks as may, when that was looked at.
@@ -107,6 +110,7 @@ impl Dispatch {
             style: None,
             replied: false,
             line: Line::default(),
+            beyond: 0,
             spawned: false,
             full: false,
             dropped: 0,
@@ -119,15 +123,16 @@ impl Dispatch {
             return true;
         }
         let most = self.most();
-        let is_early_full = self.is_early_full();
-        let mut machine = self.shared.machine();
-        out.owed() + machine.owed() > 2 * most
-            || ((self.line.bytes() > most || is_early_full) && machine.stop_reader())
+        self.beyond.min(out.owed()) > most
+            || ((self.line.bytes() > most || self.is_early_full()) && self.shared.machine().stop_reader())
     }
 
     /// Hands on what waited, as far as there is room for it now; whether there was any.
     pub(super) fn resume(&mut self, out: &mut Output) -> bool {
         self.settle_early(out);
+        if out.owed() <= self.most() {
+            self.beyond = 0;
+        }
         if self.line.is_empty() {
             return false;
         }
@@ -261,6 +266,7 @@ impl Dispatch {
         if self.seen.arrivals && !self.is_let_in(&arrival) {
             return Ok(Flow::Continue);
         }
+        let owed = out.owed();
         match arrival {
             Arrival::Borrowed(bytes, parts) => {
                 if !self.seen.replies
@@ -300,6 +306,9 @@ impl Dispatch {
                 shared.learn(header.features);
                 self.oversized(&header, header_codec, (head, body), out);
             }
+        }
+        if owed > self.most() {
+            self.beyond += out.owed().saturating_sub(owed);
         }
         let congested = self.early || !self.line.is_empty() || out.owed() > self.most();
         Ok(if congested && self.is_stopped(out) { Flow::Pause } else { Flow::Continue })

@@ -437,11 +437,6 @@ impl Machine {
         self.reader_paused && self.reader_stopped && self.is_full(settings)
     }
 
-    /// Bytes of replies that wait to be written and are not yet taken by the driver.
-    pub(crate) fn owed(&self) -> usize {
-        self.output.owed()
-    }
-
     /// Keeps the driver's waker.
     pub(crate) fn register_driver(&mut self, waker: &Waker) {
         match &mut self.driver {
