@@ -349,7 +349,10 @@ async fn pushes_wait_though_pulls_are_refused() {
     let server = Peer::builder()
         .pull("/wait", move |_, ()| {
             let open = open.clone();
-            async move { Ok(open.acquire().await.unwrap().forget()) }
+            async move {
+                open.acquire().await.unwrap().forget();
+                Ok(())
+            }
         })
         .unwrap()
         .push("/told", move |_, ()| {

@@ -13,6 +13,8 @@ mod restart;
 mod shutdown;
 mod signals;
 mod standstill;
+#[cfg(test)]
+mod states;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
