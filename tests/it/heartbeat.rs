@@ -21,7 +21,7 @@ fn beating() -> PeerBuilder {
 
 /// A session with a peer that is nothing but bytes, and may be silent for as long as it likes.
 async fn raw(builder: PeerBuilder) -> (RawPeer, Session, Peer) {
-    let timeouts = Timeouts::default().with_first_packet(None).with_idle(None);
+    let timeouts = Timeouts::default().with_first_packet(None).with_idle(None).with_read(None);
     let peer = builder.timeouts(timeouts).build().unwrap();
     let (raw, session) = RawPeer::connect(&peer).await;
     (raw, session, peer)

@@ -239,7 +239,8 @@ async fn a_session_that_is_given_up_ends_as_one_that_is_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_part_of_a_packet_is_a_sign_of_life() {
-    let timeouts = Timeouts::default().with_first_packet(None);
+    // Each byte counts, however slowly they come.
+    let timeouts = Timeouts::default().with_first_packet(None).with_read(None);
     let server = Peer::builder().timeouts(timeouts).build().unwrap();
     let (mut raw, session) = RawPeer::connect(&server).await;
     assert_eq!(session.idle(), Duration::ZERO);
