@@ -146,7 +146,7 @@ fn table(cost: Cost, sustainable: f64, time: Duration) -> Result<Table> {
             let load = |session| offer(session, cost, way, rate, time);
             rows.push((times, with_server(way.overload(), load)?));
         }
-        let peak = rows.iter().map(|(_, counted)| counted.served).fold(0.0, f64::max);
+        let peak = rows.iter().map(|(_, counted)| counted.served).fold(sustainable, f64::max);
         for (times, counted) in rows {
             let millis = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1e3);
             table.row([
@@ -217,7 +217,7 @@ struct Counted {
     most: Duration,
 }
 
-/// Makes so many calls in a second for that long, and counts after the first quarter.
+/// Makes so many calls in a second, and counts what ends after the first quarter and before the load does.
 async fn offer(session: Session, cost: Cost, way: Way, rate: f64, time: Duration) -> Result<Counted> {
     let desk = DeskClient::new(&session);
     let room = Arc::new(Semaphore::new(if way == Way::HeldBack { OUT } else { Semaphore::MAX_PERMITS }));
@@ -232,9 +232,8 @@ async fn offer(session: Session, cost: Cost, way: Way, rate: f64, time: Duration
         ticks.tick().await;
         while made < rate * began.elapsed().as_secs_f64() {
             made += 1.0;
-            let counts = began.elapsed() >= warm;
             let Ok(room) = room.clone().try_acquire_owned() else {
-                held_back += u64::from(counts);
+                held_back += u64::from(began.elapsed() >= warm);
                 continue;
             };
             let desk = desk.clone();
@@ -242,13 +241,14 @@ async fn offer(session: Session, cost: Cost, way: Way, rate: f64, time: Duration
                 let began = Instant::now();
                 let outcome = call(&desk, cost, patience).await;
                 drop(room);
-                (counts, outcome, began.elapsed())
+                (Instant::now(), outcome, began.elapsed())
             });
         }
     }
     let (mut durations, mut refused, mut late) = (Vec::new(), 0_u64, 0_u64);
     let mut ended = calls.join_all().await;
-    ended.retain(|(counts, ..)| *counts);
+    // What ends after the load does so with less of it.
+    ended.retain(|(at, ..)| (warm..warm + time).contains(&(*at - began)));
     for (_, outcome, took) in ended {
         match outcome {
             Ok(_) => durations.push(took),
