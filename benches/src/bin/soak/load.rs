@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use teleport::plugins::{Auth, Heartbeat};
-use teleport::{Address, Error, Json, Peer, PeerBuilder, Redial, Session, Timeouts};
+use teleport::{Address, Code, Error, Json, Peer, PeerBuilder, Redial, Session, Timeouts};
 use teleport_benches::payload::bytes;
 use teleport_benches::{Result, payload};
 use tokio::sync::RwLock;
@@ -246,7 +246,10 @@ impl Op {
             Op::Fails => fails(mixed.fail().await, |error| error.is_status()),
             Op::Unknown(n) => fails(session.pull(&format!("/unknown/{n}")).await, |error| error.is_status()),
             Op::TimesOut => {
-                fails(mixed.slow(10_000).timeout(Duration::from_millis(5)).await, Error::is_timeout)
+                // Whichever of the two sides notices first.
+                let is_late =
+                    |error: &Error| error.is_timeout() || error.code() == Some(Code::GATEWAY_TIMEOUT);
+                fails(mixed.slow(10_000).timeout(Duration::from_millis(5)).await, is_late)
             }
         };
         if outcome.is_err() {
