@@ -8,6 +8,7 @@ use prost::encoding::{self, DecodeContext, WireType};
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use teleport::TraceParent;
 use teleport::wire::{Features, Header, HeaderCodecs, Kind, PacketId};
 
 /// Reads the bytes as a header: with one codec or the other, as the first byte says, and with the other library.
@@ -110,10 +111,24 @@ fn by_prost(mut bytes: &[u8]) -> Result<Header<'static>, Refused> {
                 encoding::uint32::merge(wire_type, &mut bits, &mut bytes, DecodeContext::default())?;
                 header.features = Features::new(bits);
             }
+            (17, WireType::Varint) => header.timeout_ms = saturated(encoding::decode_varint(&mut bytes)?),
+            (18, WireType::LengthDelimited) => {
+                let mut text = Vec::new();
+                encoding::bytes::merge(wire_type, &mut text, &mut bytes, DecodeContext::default())?;
+                header.trace = std::str::from_utf8(&text).ok().and_then(trace);
+            }
             _ => encoding::skip_field(wire_type, field, &mut bytes, DecodeContext::default())?,
         }
     }
     Ok(header)
+}
+
+fn saturated(after: u64) -> u32 {
+    u32::try_from(after).unwrap_or(u32::MAX)
+}
+
+fn trace(text: &str) -> Option<Box<TraceParent>> {
+    text.parse().ok().map(Box::new)
 }
 
 fn by_serde_json(bytes: &[u8]) -> Result<Header<'static>, Refused> {
@@ -144,6 +159,8 @@ fn by_serde_json(bytes: &[u8]) -> Result<Header<'static>, Refused> {
             "gzip" => header.gzip = number(value)?,
             "status_code" => header.code = number(value)?,
             "status" => header.status = text(value)?,
+            "timeout_ms" => header.timeout_ms = saturated(value.as_u64().unwrap_or_default()),
+            "traceparent" => header.trace = value.as_str().and_then(trace).or(header.trace),
             _ => {
                 let bits = value.as_u64().and_then(|bits| u32::try_from(bits).ok());
                 header.features = Features::new(bits.unwrap_or_default());
@@ -157,6 +174,8 @@ fn by_serde_json(bytes: &[u8]) -> Result<Header<'static>, Refused> {
 struct Fields(Vec<(String, Value)>);
 
 const KNOWN: [&str; 7] = ["id", "seq", "type", "uri", "gzip", "status_code", "status"];
+/// Those that are not of the specification.
+const SAID: [&str; 3] = ["features", "timeout_ms", "traceparent"];
 /// What the error says where the reading is left open.
 const OPEN: &str = "left open";
 
@@ -174,7 +193,7 @@ impl<'de> Deserialize<'de> for Fields {
                 let mut fields = Vec::new();
                 while let Some(key) = map.next_key::<String>()? {
                     let key = key.to_ascii_lowercase();
-                    if key == "features" {
+                    if SAID.contains(&&*key) {
                         // What is no number there is skipped, and need not be right in all that it says.
                         let value = map.next_value().map_err(|_| serde::de::Error::custom(OPEN))?;
                         fields.push((key, value));
