@@ -275,7 +275,8 @@ impl Script {
                     true => self.raw.wait().await.map(|bytes| window.extend_from_slice(bytes)),
                     false => {
                         window.extend_from_slice(self.raw.read().await);
-                        tokio::task::yield_now().await;
+                        // Time goes on: handlers that wait may be what keeps the session from reading.
+                        tokio::time::sleep(Duration::from_millis(1)).await;
                         Some(())
                     }
                 };
