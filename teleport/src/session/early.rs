@@ -49,6 +49,16 @@ struct Line {
     bytes: usize,
 }
 
+impl Line {
+    /// Takes the first packet out that is such a one.
+    fn remove(&mut self, is_it: impl Fn(&Packet) -> bool) -> Option<Packet> {
+        let at = self.packets.iter().position(is_it)?;
+        let packet = self.packets.remove(at)?;
+        self.bytes -= HELD + packet.held();
+        Some(packet)
+    }
+}
+
 impl Default for Early {
     fn default() -> Self {
         Early {
@@ -96,11 +106,10 @@ impl Early {
 
     /// Takes a pull out whose caller has gone away. The line is a short one.
     pub(crate) fn forget(&self, pull: u64) {
-        let mut line = self.line.lock();
         let is_it = |packet: &Packet| packet.kind().is_pull() && packet.id().number() == Some(pull);
-        let at = line.packets.iter().position(is_it);
-        let gone = at.and_then(|at| line.packets.remove(at));
-        line.bytes -= gone.map_or(0, |packet| HELD + packet.len());
+        // Dropped without the lock.
+        let gone = self.line.lock().remove(is_it);
+        drop(gone);
     }
 
     /// Tells whoever waits for a packet to look again: the session ends.
@@ -183,13 +192,7 @@ impl Shared {
         };
         let Some(early) = &self.early else { return Err(closed()) };
         loop {
-            let found = {
-                let mut line = early.line.lock();
-                let at = line.packets.iter().position(|packet| wanted(packet.uri()));
-                let found = at.and_then(|at| line.packets.remove(at));
-                line.bytes -= found.as_ref().map_or(0, |packet| HELD + packet.held());
-                found
-            };
+            let found = early.line.lock().remove(|packet| wanted(packet.uri()));
             if let Some(packet) = found {
                 // There is room for more now.
                 self.with(|machine| machine.look_again());
@@ -201,5 +204,26 @@ impl Shared {
             }
             early.arrived.notified().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Kind, PacketId, PacketRef, RawBody};
+
+    #[test]
+    fn pulls_whose_callers_have_gone_away_cost_nothing_any_more() {
+        let early = Early::default();
+        for pull in 0..3u64 {
+            let header = Header::new(PacketId::Sequence(pull), Kind::PULL, "/early");
+            let packet = PacketRef { header, header_codec: b'p', body: RawBody::new(b"j1") };
+            // In a buffer that is larger than what is in it.
+            early.hold(Packet::copy_from(&packet, Vec::with_capacity(1000)));
+        }
+        assert!(early.line.lock().bytes >= 3000);
+        (0..4).for_each(|pull| early.forget(pull));
+        let line = early.line.lock();
+        assert_eq!((line.bytes, line.packets.len()), (0, 0));
     }
 }
