@@ -1,0 +1,16 @@
+//! `teleport proxy`.
+
+use clap::Args;
+
+use crate::failure::{Failure, Outcome};
+use crate::paint::Paints;
+
+/// (being written)
+#[derive(Args, Debug)]
+pub(crate) struct Proxy {}
+
+impl Proxy {
+    pub(crate) async fn run(self, _paints: Paints) -> Outcome {
+        Err(Failure::other("not written yet"))
+    }
+}
