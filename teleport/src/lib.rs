@@ -44,6 +44,7 @@
 //! | see every call in the log, and which are slow | [`LogOptions`] |
 //! | keep a session when its connection is lost | [`Redial`], [`SessionState`] |
 //! | know what a peer can and can't do to this one | [`Limits`], [`Timeouts`], and `SECURITY.md` in the repository |
+//! | ask a peer what it serves, and whether it is about to go | [`describe`] |
 //! | reach many sessions | [`SessionHub`] |
 //! | shut down, at a signal or by a call | [`Peer::until_signal`], [`Shutdown`] |
 //! | restart without losing a call | `Restart`, on Unix |
@@ -71,6 +72,7 @@ mod buffer;
 mod call;
 mod codec;
 mod context;
+pub mod describe;
 mod error;
 mod extensions;
 mod logs;

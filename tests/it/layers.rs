@@ -8,7 +8,7 @@ use syn::visit::Visit;
 
 /// From the ground up; modules of one line stand on the same floor and do not name each other.
 const FLOORS: &[&[&str]] = &[
-    &["status", "buffer", "units", "extensions"],
+    &["status", "buffer", "units", "extensions", "describe"],
     &["wire"],
     &["codec", "travel"],
     &["method"],

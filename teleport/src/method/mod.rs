@@ -25,6 +25,14 @@ pub struct MethodSpec {
     pub uri: &'static str,
     /// Names of the arguments as they travel.
     pub args: &'static [&'static str],
+    /// Types of the arguments, as they are written.
+    pub types: &'static [&'static str],
+    /// Type of the reply, as it is written; empty for a push.
+    pub reply: &'static str,
+    /// The doc comment.
+    pub doc: &'static str,
+    /// Whether several arguments travel as an array.
+    pub tuple: bool,
     /// Gzip level of the pull's or push's body; 0 is none.
     pub gzip: i32,
     /// How long a call waits, where the call itself does not say.
@@ -39,7 +47,40 @@ impl MethodSpec {
     /// A method without gzip, with the session's timeout.
     #[must_use]
     pub const fn new(name: &'static str, uri: &'static str, args: &'static [&'static str]) -> Self {
-        MethodSpec { name, uri, args, gzip: 0, timeout: None, idempotent: false, no_cancel: false }
+        MethodSpec {
+            name,
+            uri,
+            args,
+            types: &[],
+            reply: "",
+            doc: "",
+            tuple: false,
+            gzip: 0,
+            timeout: None,
+            idempotent: false,
+            no_cancel: false,
+        }
+    }
+
+    /// Sets what it is to people: types of the arguments and of the reply, and the doc comment.
+    #[must_use]
+    pub const fn describe(
+        mut self,
+        types: &'static [&'static str],
+        reply: &'static str,
+        doc: &'static str,
+    ) -> Self {
+        self.types = types;
+        self.reply = reply;
+        self.doc = doc;
+        self
+    }
+
+    /// Lets several arguments travel as an array.
+    #[must_use]
+    pub const fn tuple(mut self) -> Self {
+        self.tuple = true;
+        self
     }
 
     /// Sets the gzip level.

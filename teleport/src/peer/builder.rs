@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Peer;
+use super::readiness::Readiness;
 use crate::call::SealedReply;
 use crate::codec::{DecodeAny, EncodeAny};
 use crate::context::{Context, ReplyBody};
@@ -49,6 +50,8 @@ pub struct PeerBuilder {
     /// Of the codec that was chosen since the settings were given.
     header_codec: Option<u8>,
     redact: Option<Redact>,
+    describe_routes: bool,
+    health: bool,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
 }
@@ -256,6 +259,25 @@ impl PeerBuilder {
         self
     }
 
+    /// Answers pulls at [`describe::ROUTES_URI`](crate::describe::ROUTES_URI) with every route of this peer: uris, arguments,
+    /// types, codecs, options, doc comments; see [`describe`](crate::describe). Default: not told. The plugins of the peer
+    /// guard it as any other pull. A list that is larger than a body may be is not sent.
+    ///
+    /// A uri that is taken is an error of the [build](Self::build).
+    pub fn describe_routes(mut self) -> Self {
+        self.describe_routes = true;
+        self
+    }
+
+    /// Answers pulls at [`describe::HEALTH_URI`](crate::describe::HEALTH_URI) with whether this peer is serving or draining;
+    /// see [`describe`](crate::describe#health). Default: not told. The plugins of the peer guard it as any other pull.
+    ///
+    /// A uri that is taken is an error of the [build](Self::build).
+    pub fn health(mut self) -> Self {
+        self.health = true;
+        self
+    }
+
     /// Who this peer is and whom it believes at addresses `tls://host:port`. Needs the feature `tls`.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: Tls) -> Self {
@@ -303,7 +325,16 @@ impl PeerBuilder {
     pub fn build(mut self) -> Result<Peer> {
         self.settings.validate()?;
         let codec = self.header_codec_id()?;
+        let readiness = Arc::new(Readiness::default());
+        if self.health {
+            let readiness = readiness.clone();
+            self.router.tell_health(move || readiness.is_draining())?;
+        }
+        let told = if self.describe_routes { Some(self.router.tell_routes()?) } else { None };
         self.router.finish(&self.plugins)?;
+        if let Some(told) = told {
+            told.set(self.router.describe());
+        }
         let Settings { limits, timeouts, redial, tcp, headers, logs } = self.settings;
         let headers = Headers {
             codec,
@@ -317,7 +348,7 @@ impl PeerBuilder {
             #[cfg(feature = "tls")]
             tls: TlsCell::new(self.tls)?,
         };
-        Ok(Peer::new(Arc::new(self.router), Arc::new(settings), transport, redial))
+        Ok(Peer::new(Arc::new(self.router), Arc::new(settings), transport, redial, readiness))
     }
 
     fn header_codec_id(&self) -> Result<u8> {

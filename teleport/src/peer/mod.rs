@@ -7,6 +7,7 @@ mod driver;
 mod handshakes;
 mod hub;
 mod inbound;
+mod readiness;
 mod redial;
 #[cfg(unix)]
 mod restart;
@@ -40,6 +41,7 @@ pub use signals::UntilSignal;
 use dial::Way;
 use driver::Driver;
 use hub::Sessions;
+use readiness::Readiness;
 use redial::Run;
 use shutdown::Ongoing;
 
@@ -110,6 +112,8 @@ struct Inner {
     closing: AtomicBool,
     /// No listener does either.
     closed: AtomicBool,
+    /// What is told of all this to those who ask.
+    readiness: Arc<Readiness>,
     shutdown: Mutex<Option<Ongoing>>,
     sessions_made: AtomicU64,
     /// What is to happen before a close begins; dropped with the peer where it is never closed.
@@ -276,6 +280,21 @@ impl Peer {
         Shutdown::new(self)
     }
 
+    /// Says that this peer is about to go, or that it is not after all, to those who ask for its
+    /// [health](PeerBuilder::health). Nothing else changes: it goes on to serve.
+    ///
+    /// A shutdown says so by itself; once one has begun, `false` does nothing.
+    pub fn set_draining(&self, draining: bool) {
+        self.inner.readiness.set_draining(draining);
+    }
+
+    /// Whether this peer says of itself that it is about to go: since [`set_draining`](Self::set_draining), or since its
+    /// shutdown began.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.inner.readiness.is_draining()
+    }
+
     /// Serves until the process is told to end by a signal, then shuts down; `.await` it for the report.
     ///
     /// # Panics
@@ -323,11 +342,12 @@ impl Peer {
         self.inner.transport.tls.set(tls)
     }
 
-    pub(crate) fn new(
+    fn new(
         router: Arc<Router>,
         settings: Arc<Settings>,
         transport: Transport,
         redial: Redial,
+        readiness: Arc<Readiness>,
     ) -> Self {
         let inner = Inner {
             router,
@@ -341,6 +361,7 @@ impl Peer {
             hurry: CancellationToken::new(),
             closing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            readiness,
             shutdown: Mutex::default(),
             sessions_made: AtomicU64::new(0),
             farewells: Mutex::default(),

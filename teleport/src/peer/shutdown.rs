@@ -23,6 +23,8 @@ const CUT_WITHIN: Duration = Duration::from_secs(3);
 ///
 /// In this order:
 ///
+/// 0. The peer says that it is draining to those who ask for its [health](crate::PeerBuilder::health), and is withdrawn from
+///    registries. With a [notice](Self::notice) it serves on as before until that is over.
 /// 1. The peer stops listening; connections that are waiting there are still taken, so that they are ended in good order.
 /// 2. Nothing is taken any more that the other sides begin. Handlers that run go on; they may call, also over other
 ///    sessions of this peer. A pull that comes now is refused: its caller gets an [`Error`](crate::Error) that
@@ -53,6 +55,7 @@ const CUT_WITHIN: Duration = Duration::from_secs(3);
 pub struct Shutdown<'a> {
     peer: &'a Peer,
     within: Option<Duration>,
+    notice: Duration,
 }
 
 /// What came of the calls that were in flight when a peer was shut down.
@@ -112,10 +115,18 @@ impl fmt::Display for ShutdownReport {
 
 impl<'a> Shutdown<'a> {
     pub(super) fn new(peer: &'a Peer) -> Self {
-        Shutdown { peer, within: None }
+        Shutdown { peer, within: None, notice: Duration::ZERO }
     }
 
-    /// How long calls in flight may take to end. Default: [`Timeouts::close`](crate::Timeouts::close), 5 s.
+    /// How long the peer goes on to serve first, taking connections and calls, while its
+    /// [health](crate::PeerBuilder::health) already says that it is draining, so that balancers have the time to turn to others.
+    /// Default: none.
+    pub fn notice(mut self, time: Duration) -> Self {
+        self.notice = time;
+        self
+    }
+
+    /// How long calls in flight may take to end, once nothing more is taken. Default: [`Timeouts::close`](crate::Timeouts::close), 5 s.
     pub fn within(mut self, time: Duration) -> Self {
         self.within = Some(time);
         self
@@ -127,14 +138,23 @@ impl<'a> IntoFuture for Shutdown<'a> {
     type IntoFuture = Pin<Box<dyn Future<Output = ShutdownReport> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.peer.begin_shutdown(self.within).ended().await })
+        Box::pin(async move { self.peer.begin_shutdown(self.within, self.notice).ended().await })
     }
+}
+
+/// When the parts of a shutdown are over, at the latest.
+#[derive(Clone, Copy)]
+struct Times {
+    /// The peer serves as before.
+    notice: Instant,
+    /// What still runs is cut off.
+    cut: Instant,
 }
 
 /// A shutdown that is under way.
 #[derive(Clone)]
 pub(super) struct Ongoing {
-    deadline: Arc<watch::Sender<Instant>>,
+    times: Arc<watch::Sender<Times>>,
     report: watch::Receiver<Option<ShutdownReport>>,
 }
 
@@ -146,39 +166,46 @@ impl Ongoing {
 }
 
 impl Peer {
-    /// Starts a shutdown, or brings the deadline of the one that is under way forward.
-    pub(super) fn begin_shutdown(&self, within: Option<Duration>) -> Ongoing {
+    /// Starts a shutdown, or brings the notice and the deadline of the one that is under way forward.
+    pub(super) fn begin_shutdown(&self, within: Option<Duration>, notice: Duration) -> Ongoing {
         let inner = &self.inner;
-        let until = Instant::from_std(in_a_while(within.unwrap_or(inner.settings.timeouts.close)));
+        let within = within.unwrap_or(inner.settings.timeouts.close);
+        let times = Times {
+            notice: Instant::from_std(in_a_while(notice)),
+            cut: Instant::from_std(in_a_while(notice.saturating_add(within))),
+        };
         let mut ongoing = inner.shutdown.lock();
         if let Some(ongoing) = &*ongoing {
-            ongoing.deadline.send_if_modified(|deadline| {
-                let earlier = until < *deadline;
-                *deadline = until.min(*deadline);
+            ongoing.times.send_if_modified(|known| {
+                let earlier = times.notice < known.notice || times.cut < known.cut;
+                known.notice = times.notice.min(known.notice);
+                known.cut = times.cut.min(known.cut);
                 earlier
             });
             return ongoing.clone();
         }
-        inner.closing.store(true, Ordering::SeqCst);
-        let (deadline, watched) = watch::channel(until);
+        inner.readiness.end();
+        if notice.is_zero() {
+            inner.closing.store(true, Ordering::SeqCst);
+        }
+        let (times, watched) = watch::channel(times);
         let (ended, report) = watch::channel(None);
         let task = shut_down(inner.clone(), watched);
         tokio::spawn(async move { ended.send_replace(Some(task.await)) });
-        ongoing.insert(Ongoing { deadline: Arc::new(deadline), report }).clone()
+        ongoing.insert(Ongoing { times: Arc::new(times), report }).clone()
     }
 }
 
-async fn shut_down(peer: Arc<Inner>, deadline: watch::Receiver<Instant>) -> ShutdownReport {
+async fn shut_down(peer: Arc<Inner>, times: watch::Receiver<Times>) -> ShutdownReport {
     let began = Instant::now();
-    // Side by side, while everything is still served: each has its own time limit.
-    let farewells = std::mem::take(&mut *peer.farewells.lock());
-    let farewells: Vec<_> = farewells.into_iter().map(|farewell| tokio::spawn(farewell())).collect();
-    let said = async {
-        for farewell in farewells {
-            let _ = farewell.await;
-        }
-    };
-    comes_before(said, passed(deadline.clone())).await;
+    say_farewells(&peer, &times).await;
+    if !peer.closing.load(Ordering::SeqCst) {
+        passed(times.clone(), |times| times.notice).await;
+        peer.closing.store(true, Ordering::SeqCst);
+        // Of what the program began meanwhile.
+        say_farewells(&peer, &times).await;
+    }
+    let deadline = || passed(times.clone(), |times| times.cut);
     let listeners = peer.stop_listening();
     let mut stopped = pin!(async {
         for task in listeners {
@@ -187,7 +214,7 @@ async fn shut_down(peer: Arc<Inner>, deadline: watch::Receiver<Instant>) -> Shut
         }
     });
     // Connections that were taken may still be about to open.
-    if !comes_before(stopped.as_mut(), passed(deadline.clone())).await {
+    if !comes_before(stopped.as_mut(), deadline()).await {
         peer.hurry.cancel();
         stopped.await;
     }
@@ -207,7 +234,7 @@ async fn shut_down(peer: Arc<Inner>, deadline: watch::Receiver<Instant>) -> Shut
         let (handlers, pulls) = machine.in_flight();
         in_flight += handlers + pulls;
     }
-    let until = *deadline.borrow();
+    let until = times.borrow().cut;
     let ended = async {
         for shared in &live {
             ledger.handlers_ended(shared).await;
@@ -217,7 +244,7 @@ async fn shut_down(peer: Arc<Inner>, deadline: watch::Receiver<Instant>) -> Shut
         }
         ledger.emptied().await;
     };
-    if !comes_before(ended, passed(deadline)).await {
+    if !comes_before(ended, deadline()).await {
         ledger.cut.cancel();
         let left = ledger.live();
         for shared in &left {
@@ -247,11 +274,23 @@ async fn shut_down(peer: Arc<Inner>, deadline: watch::Receiver<Instant>) -> Shut
     report
 }
 
-/// Waits until the deadline, as it is at that time, has passed.
-async fn passed(mut deadline: watch::Receiver<Instant>) {
+/// Says goodbye side by side, while everything is still served: each has its own time limit.
+async fn say_farewells(peer: &Inner, times: &watch::Receiver<Times>) {
+    let farewells = std::mem::take(&mut *peer.farewells.lock());
+    let farewells: Vec<_> = farewells.into_iter().map(|farewell| tokio::spawn(farewell())).collect();
+    let said = async {
+        for farewell in farewells {
+            let _ = farewell.await;
+        }
+    };
+    comes_before(said, passed(times.clone(), |times| times.cut)).await;
+}
+
+/// Waits until one of the times, as it is then, has passed.
+async fn passed(mut times: watch::Receiver<Times>, which: fn(&Times) -> Instant) {
     loop {
-        let at = *deadline.borrow_and_update();
-        match timeout_at(at, deadline.changed()).await {
+        let at = which(&times.borrow_and_update());
+        match timeout_at(at, times.changed()).await {
             Err(_) => return,
             Ok(Ok(())) => {}
             // Nobody is left to change it.

@@ -47,6 +47,7 @@ use crate::error::{Error, Result};
 pub struct UntilSignal {
     peers: Vec<Peer>,
     within: Option<Duration>,
+    notice: Duration,
     signals: io::Result<Signals>,
     #[cfg(unix)]
     restart: Option<Restart>,
@@ -57,6 +58,7 @@ impl UntilSignal {
         UntilSignal {
             peers: vec![peer.clone()],
             within: None,
+            notice: Duration::ZERO,
             signals: Signals::new(),
             #[cfg(unix)]
             restart: None,
@@ -76,6 +78,13 @@ impl UntilSignal {
         self
     }
 
+    /// How long the peers go on to serve first, after a signal to stop; see [`Shutdown::notice`](crate::Shutdown::notice).
+    /// Default: none. A second signal ends it. A restart needs none, as a successor takes over at once.
+    pub fn notice(mut self, time: Duration) -> Self {
+        self.notice = time;
+        self
+    }
+
     /// Restarts the process on `SIGUSR2`; see [`Restart`].
     #[cfg(unix)]
     pub fn restart(mut self, restart: Restart) -> Self {
@@ -86,6 +95,7 @@ impl UntilSignal {
 
     async fn run(self) -> Result<ShutdownReport> {
         let mut signals = self.signals.map_err(|error| Error::io(error, "can't catch signals"))?;
+        let mut notice = self.notice;
         loop {
             match signals.next().await {
                 Signal::Stop => break,
@@ -96,13 +106,19 @@ impl UntilSignal {
                         Some(Err(error)) => {
                             tracing::error!(target: "teleport", %error, "the restart failed");
                         }
-                        Some(Ok(_)) | None => break,
+                        Some(Ok(_)) => {
+                            notice = Duration::ZERO;
+                            break;
+                        }
+                        None => break,
                     }
                 }
             }
         }
-        let begin = |within| self.peers.iter().map(|peer| peer.begin_shutdown(within)).collect::<Vec<_>>();
-        let ongoing = begin(self.within);
+        let begin = |within, notice| {
+            self.peers.iter().map(|peer| peer.begin_shutdown(within, notice)).collect::<Vec<_>>()
+        };
+        let ongoing = begin(self.within, notice);
         let ended = async {
             let mut report = ShutdownReport::default();
             for one in ongoing {
@@ -115,7 +131,7 @@ impl UntilSignal {
             return Ok(report);
         }
         tracing::warn!(target: "teleport", "a second signal: what still runs is cut off");
-        begin(Some(Duration::ZERO));
+        begin(Some(Duration::ZERO), Duration::ZERO);
         Ok(ended.await)
     }
 }

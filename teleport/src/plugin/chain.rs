@@ -113,6 +113,14 @@ impl Chain {
         Chain { links, of_peer: peer.0.len(), has, waits }
     }
 
+    /// Other paths of a route, as the plugins know them, each once and in order.
+    pub(crate) fn other_uris(&self, route: &Route<'_>) -> Vec<String> {
+        let mut uris: Vec<_> = self.links.iter().flat_map(|link| link.plugin.other_uris(route)).collect();
+        uris.sort_unstable();
+        uris.dedup();
+        uris
+    }
+
     /// Whether a hook looks at what comes in, or at its answer.
     pub(crate) fn sees_inbound(&self) -> bool {
         self.has.any(INBOUND)

@@ -33,6 +33,7 @@ macro_rules! erase {
         pub(super) trait Erased: Send + Sync {
             fn name(&self) -> &str;
             fn handlers(&self, handlers: &mut Handlers) -> Verdict;
+            fn other_uris(&self, route: &Route<'_>) -> Vec<String>;
             fn after_register(&self, route: &Route<'_>) -> Verdict;
             fn max_early_body(&self, dialed: bool) -> Option<u32>;
             fn after_register_all(&self, routes: &[Route<'_>]) -> Verdict;
@@ -50,6 +51,14 @@ macro_rules! erase {
             fn handlers(&self, handlers: &mut Handlers) -> Verdict {
                 let given = catch_unwind(AssertUnwindSafe(|| Plugin::handlers(self, handlers)));
                 given.map_err(|panic| panicked(Erased::name(self), "handlers", &*panic))
+            }
+
+            fn other_uris(&self, route: &Route<'_>) -> Vec<String> {
+                let asked = catch_unwind(AssertUnwindSafe(|| Plugin::other_uris(self, route)));
+                asked.unwrap_or_else(|panic| {
+                    panicked(Erased::name(self), "other_uris", &*panic);
+                    Vec::new()
+                })
             }
 
             fn max_early_body(&self, dialed: bool) -> Option<u32> {
@@ -110,6 +119,10 @@ macro_rules! erase {
 
             fn handlers(&self, handlers: &mut Handlers) {
                 Plugin::handlers(&**self, handlers);
+            }
+
+            fn other_uris(&self, route: &Route<'_>) -> Vec<String> {
+                Plugin::other_uris(&**self, route)
             }
 
             fn after_register(&self, route: &Route<'_>) -> Verdict {

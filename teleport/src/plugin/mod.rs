@@ -250,6 +250,13 @@ pub trait Plugin: Send + Sync + 'static {
         let _ = handlers;
     }
 
+    /// Paths other than its own under which this plugin takes calls to a route, for those who ask what the peer serves;
+    /// see [`describe`](crate::describe). Asked once of each route, when the peer is built, of plugins that are attached to it.
+    fn other_uris(&self, route: &Route<'_>) -> Vec<String> {
+        let _ = route;
+        Vec::new()
+    }
+
     /// A route is registered: told of each when the peer is built, pulls before pushes, by path.
     ///
     /// # Errors

@@ -92,6 +92,18 @@ impl Alias {
         found
     }
 
+    /// Paths that may lead to this one, through one alias or several.
+    fn names_of(&self, path: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut ends = vec![path.to_owned()];
+        // No alias leads back to itself, so no way is longer than their number.
+        for _ in 0..self.rules.len() {
+            ends = ends.iter().flat_map(|end| self.rules.iter().filter_map(|rule| rule.undo(end))).collect();
+            names.extend_from_slice(&ends);
+        }
+        names
+    }
+
     fn check(&self, routes: &[Route<'_>]) -> Result<(), String> {
         for (at, rule) in self.rules.iter().enumerate() {
             for path in [&rule.from, &rule.to] {
@@ -167,6 +179,19 @@ impl Rule {
         Some(format!("{}/{rest}", self.to.trim_end_matches('/')))
     }
 
+    /// The path of which this one makes `path`, where it may.
+    fn undo(&self, path: &str) -> Option<String> {
+        if !self.is_prefix {
+            return (path == self.to).then(|| self.from.clone());
+        }
+        let rest = path.strip_prefix(self.to.trim_end_matches('/'))?;
+        match rest.strip_prefix('/') {
+            None if !rest.is_empty() => None,
+            None | Some("") => Some(self.from.clone()),
+            Some(rest) => Some(format!("{}/{rest}", self.from.trim_end_matches('/'))),
+        }
+    }
+
     /// Whether a path that this one makes may be taken by the other.
     fn may_lead_to(&self, other: &Rule) -> bool {
         other.takes(&self.to) || (self.is_prefix && is_below(&other.from, &self.to))
@@ -189,6 +214,11 @@ fn is_below(path: &str, prefix: &str) -> bool {
 impl Plugin for Alias {
     fn name(&self) -> &str {
         "alias"
+    }
+
+    fn other_uris(&self, route: &Route<'_>) -> Vec<String> {
+        let leads_here = |path: &String| self.resolve(path).as_deref() == Some(route.path());
+        self.names_of(route.path()).into_iter().filter(leads_here).collect()
     }
 
     fn after_register_all(&self, routes: &[Route<'_>]) -> Verdict {

@@ -103,6 +103,16 @@ where
     )
 }
 
+/// A pull of Teleport's own: it reads no body, and answers as functions over serde types do.
+pub(super) fn own_pull<R, H, F>(handler: H) -> Arc<Handler>
+where
+    R: Serialize + Send + 'static,
+    H: Fn(Context) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<R, Status>> + Send + 'static,
+{
+    bound::<(), R, SerdeAnswer, _, _>(|_| Ok(()), move |cx, ()| handler(cx))
+}
+
 fn bound<T, R, W, H, F>(bind: fn(&Context) -> Result<T, Status>, handler: H) -> Arc<Handler>
 where
     T: Send + 'static,

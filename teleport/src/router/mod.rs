@@ -1,8 +1,10 @@
 //! Routes: which handler takes which uri.
 
+mod about;
 mod function;
 mod handler;
 mod hooked;
+mod own;
 mod pace;
 mod places;
 mod routes;

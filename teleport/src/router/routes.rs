@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::about::About;
 use super::function;
 use super::handler::Handler;
 use super::sealed;
@@ -42,8 +43,8 @@ use crate::wire::{SealedBody, Uri, WireError};
 /// ```
 #[derive(Clone, Default)]
 pub struct Router {
-    pulls: Table,
-    pushes: Table,
+    pub(super) pulls: Table,
+    pub(super) pushes: Table,
     services: Vec<&'static str>,
     /// The plugins of the peer, once it is built.
     chain: Arc<Chain>,
@@ -363,7 +364,7 @@ impl Group<'_> {
                 let mut plugins = self.plugins.clone();
                 plugins.extend(&route.plugins);
                 let handler = self.finished(route.handler);
-                table.add(kind, path, Entry::new(route.name, handler).with_plugins(plugins))?;
+                table.add(kind, path, Entry::new(route.name, handler).with_about(route.about).with_plugins(plugins))?;
             }
         }
         self.router.merge(registered)?;
@@ -382,7 +383,7 @@ impl Group<'_> {
         H: Fn(Context, T) -> F + Send + Sync + 'static,
         F: Future<Output = Result<R, Status>> + Send + 'static,
     {
-        self.add_pull(uri, function::serde_pull(handler))
+        self.add_pull(uri, About::serde_pull::<T, R>(), function::serde_pull(handler))
     }
 
     /// As [`Router::pull_with`], below the prefix.
@@ -399,7 +400,7 @@ impl Group<'_> {
         F: Future<Output = Result<R, Status>> + Send + 'static,
     {
         let _ = codecs;
-        self.add_pull(uri, function::codecs_pull::<L, T, R, H, F>(handler))
+        self.add_pull(uri, About::codecs_pull::<L, T, R>(), function::codecs_pull::<L, T, R, H, F>(handler))
     }
 
     /// As [`Router::push`], below the prefix.
@@ -413,7 +414,7 @@ impl Group<'_> {
         H: Fn(Context, T) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        self.add_push(uri, function::serde_push(handler))
+        self.add_push(uri, About::serde_push::<T>(), function::serde_push(handler))
     }
 
     /// As [`Router::push_with`], below the prefix.
@@ -429,7 +430,7 @@ impl Group<'_> {
         F: Future<Output = ()> + Send + 'static,
     {
         let _ = codecs;
-        self.add_push(uri, function::codecs_push::<L, T, H, F>(handler))
+        self.add_push(uri, About::codecs_push::<L, T>(), function::codecs_push::<L, T, H, F>(handler))
     }
 
     /// A group within this one.
@@ -438,18 +439,18 @@ impl Group<'_> {
         Group { router: self.router, prefix, plugins: self.plugins.clone(), no_cancel: self.no_cancel }
     }
 
-    fn add_pull(&mut self, uri: &str, handler: Arc<Handler>) -> Result<&mut Self> {
+    fn add_pull(&mut self, uri: &str, about: About, handler: Arc<Handler>) -> Result<&mut Self> {
         let path = self.path(uri)?;
         let name = format!("a function at {path}");
-        let entry = Entry::new(&name, self.finished(handler)).with_plugins(self.plugins.clone());
+        let entry = Entry::new(&name, self.finished(handler)).with_about(about).with_plugins(self.plugins.clone());
         self.router.pulls.add("pull", path, entry)?;
         Ok(self)
     }
 
-    fn add_push(&mut self, uri: &str, handler: Arc<Handler>) -> Result<&mut Self> {
+    fn add_push(&mut self, uri: &str, about: About, handler: Arc<Handler>) -> Result<&mut Self> {
         let path = self.path(uri)?;
         let name = format!("a function at {path}");
-        let entry = Entry::new(&name, handler).with_plugins(self.plugins.clone());
+        let entry = Entry::new(&name, handler).with_about(about).with_plugins(self.plugins.clone());
         self.router.pushes.add("push", path, entry)?;
         Ok(self)
     }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use super::about::About;
 use super::handler::Handler;
 use super::slot::{Listed, Nothing, Slot, slot};
 use crate::codec::{DecodeAny, EncodeAny};
@@ -110,6 +111,7 @@ pub struct Routes {
 pub(super) struct Registration {
     pub(super) uri: &'static str,
     pub(super) name: &'static str,
+    pub(super) about: About,
     pub(super) handler: Arc<Handler>,
     pub(super) plugins: Plugins,
 }
@@ -127,7 +129,7 @@ impl Routes {
         F: Future<Output = Result<T, Status>> + Send + 'static,
     {
         let slot = slot::<S, H, F, T, Listed<M::Codecs>>(service.clone(), make);
-        self.pulls.push(Registration::new(const { &M::SPEC }, slot));
+        self.pulls.push(Registration::new(const { &M::SPEC }, About::method::<M>(), slot));
     }
 
     /// Registers the handler of the push `M`.
@@ -140,18 +142,18 @@ impl Routes {
         F: Future<Output = Result<(), Status>> + Send + 'static,
     {
         let slot = slot::<S, H, F, (), Nothing>(service.clone(), make);
-        self.pushes.push(Registration::new(const { &M::SPEC }, slot));
+        self.pushes.push(Registration::new(const { &M::SPEC }, About::method::<M>(), slot));
     }
 }
 
 impl Registration {
-    fn new(method: &MethodSpec, slot: Pin<Box<dyn Slot>>) -> Self {
+    fn new(method: &MethodSpec, about: About, slot: Pin<Box<dyn Slot>>) -> Self {
         let mut handler = Handler::new(slot);
         if method.no_cancel {
             handler.run_to_end();
         }
         let handler = Arc::new(handler);
-        Registration { uri: method.uri, name: method.name, handler, plugins: Plugins::default() }
+        Registration { uri: method.uri, name: method.name, about, handler, plugins: Plugins::default() }
     }
 }
 

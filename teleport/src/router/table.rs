@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::about::About;
 use super::handler::Handler;
 use crate::error::{Error, Result};
 use crate::plugin::{Chain, Plugins, Route};
@@ -15,6 +16,7 @@ pub(crate) struct Entry {
     /// What it is to people: `Arith::mul`, or a function at a uri.
     name: Arc<str>,
     handler: Arc<Handler>,
+    about: About,
     /// Plugins of the groups and the service that it belongs to.
     plugins: Plugins,
     /// These behind those of the peer; only where there are any.
@@ -23,12 +25,21 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(super) fn new(name: &str, handler: Arc<Handler>) -> Self {
-        Entry { name: name.into(), handler, plugins: Plugins::default(), chain: None }
+        Entry { name: name.into(), handler, about: About::default(), plugins: Plugins::default(), chain: None }
     }
 
     pub(super) fn with_plugins(mut self, plugins: Plugins) -> Self {
         self.plugins = plugins;
         self
+    }
+
+    pub(super) fn with_about(mut self, about: About) -> Self {
+        self.about = about;
+        self
+    }
+
+    pub(super) fn about(&self) -> &About {
+        &self.about
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -100,8 +111,12 @@ impl Table {
         Ok(())
     }
 
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.routes.iter().map(|(path, entry)| (&**path, entry))
+    }
+
     pub(super) fn paths(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.routes.iter().map(|(path, entry)| (&**path, &*entry.name))
+        self.entries().map(|(path, entry)| (path, &*entry.name))
     }
 
     fn check(&self, kind: &str, path: &str, entry: &Entry) -> Result<()> {
