@@ -55,6 +55,8 @@ pub(crate) struct Method {
     pub(crate) idempotent: bool,
     /// Its handler runs to its end once it has begun.
     pub(crate) no_cancel: bool,
+    /// Its documentation as text.
+    pub(crate) doc: String,
     pub(crate) attrs: Carried,
 }
 
@@ -68,6 +70,8 @@ pub(crate) enum Kind {
 pub(crate) struct Reply {
     /// The return type as the user wrote it.
     pub(crate) written: Type,
+    /// What it answers with, as text: the value where that is known, else the whole type.
+    pub(crate) text: String,
     /// Whether it is a `Result`, whose error travels as a status.
     pub(crate) is_result: bool,
     /// The type of the value that travels; none where only the runtime can tell.
@@ -86,6 +90,8 @@ pub(crate) struct Argument {
     pub(crate) ident: Ident,
     /// The name without `r#`.
     pub(crate) name: String,
+    /// The type as text, as the user wrote it.
+    pub(crate) text: String,
     /// The type in a function body of the server, where its lifetimes are inferred.
     pub(crate) decoded: Type,
     /// The type in the signature of the client, where its lifetimes are that of the call.

@@ -21,6 +21,7 @@ mod redial;
 mod registry;
 mod reply;
 mod router;
+mod routes;
 mod service;
 mod session;
 mod settings;

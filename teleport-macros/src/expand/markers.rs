@@ -5,7 +5,7 @@ use quote::{ToTokens, quote};
 use syn::{Path, Visibility};
 
 use super::Names;
-use crate::model::{Method, Service};
+use crate::model::{Kind, Layout, Method, Service};
 
 /// The module of the markers, and what they implement.
 pub(crate) fn expand(service: &Service, names: &Names) -> TokenStream {
@@ -40,6 +40,13 @@ fn implement(service: &Service, method: &Method, names: &Names) -> TokenStream {
     let full_name = format!("{}::{}", trait_name.trim_start_matches("r#"), method.name);
     let uri = &method.uri;
     let arguments = method.arguments().map(|argument| &argument.name);
+    let types = method.arguments().map(|argument| &argument.text);
+    let reply = match &method.kind {
+        Kind::Pull(reply) => &*reply.text,
+        Kind::Push => "",
+    };
+    let doc = &method.doc;
+    let tuple = (method.layout == Layout::Tuple).then(|| quote!(.tuple()));
     let gzip = method.gzip.map(|level| quote!(.gzip(#level)));
     let timeout = method.timeout_us.map(|micros| quote!(.timeout_us(#micros)));
     let no_cancel = method.no_cancel.then(|| quote!(.no_cancel()));
@@ -49,7 +56,8 @@ fn implement(service: &Service, method: &Method, names: &Names) -> TokenStream {
         impl #private::Method for #marker {
             type Codecs = (#(#codecs,)*);
             const SPEC: #private::MethodSpec =
-                #private::MethodSpec::new(#full_name, #uri, &[#(#arguments),*]) #gzip #timeout #idempotent #no_cancel;
+                #private::MethodSpec::new(#full_name, #uri, &[#(#arguments),*])
+                    .describe(&[#(#types),*], #reply, #doc) #tuple #gzip #timeout #idempotent #no_cancel;
         }
         #(
             #cfg

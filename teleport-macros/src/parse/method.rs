@@ -1,6 +1,7 @@
 //! One method of a service trait.
 
 use proc_macro2::Span;
+use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::{
     Attribute, FnArg, GenericArgument, GenericParam, Ident, Lifetime, Pat, PatType, PathArguments,
@@ -8,6 +9,7 @@ use syn::{
 };
 
 use super::options::{Args, Options, Place};
+use super::text::{doc_text, type_text};
 use super::{attrs, codecs, types, unraw};
 use crate::errors::Errors;
 use crate::model::{Argument, Kind, Layout, Method, Param, Reply};
@@ -71,6 +73,7 @@ pub(crate) fn parse(
         None => format!("{}/{}", service.base, names::snake(&name)),
     };
     let is_pull = matches!(kind, Kind::Pull(_));
+    let attrs = attrs::carried(&function.attrs);
     let method = Method {
         ident,
         name,
@@ -84,7 +87,8 @@ pub(crate) fn parse(
         gzip: options.gzip.or(service.options.gzip),
         idempotent: options.idempotent,
         no_cancel: options.no_cancel,
-        attrs: attrs::carried(&function.attrs),
+        doc: doc_text(&attrs.docs),
+        attrs,
     };
     Some((method, span))
 }
@@ -222,6 +226,7 @@ fn value(argument: &PatType, lifetimes: &[Ident], errors: &mut Errors) -> Option
     Some(Argument {
         name: unraw(ident),
         ident: ident.clone(),
+        text: type_text(argument.ty.to_token_stream()),
         decoded: types::decoded(&argument.ty, lifetimes),
         sent: types::sent(&argument.ty, lifetimes, &call),
         span: argument.ty.span(),
@@ -286,14 +291,16 @@ fn kind(place: Place, sig: &Signature, output: Option<&Type>, sound: &mut bool, 
 
 fn reply(written: Type) -> Reply {
     if !types::last_segment_is(&written, "Result") {
-        return Reply { value: Some(written.clone()), written, is_result: false };
+        let text = type_text(written.to_token_stream());
+        return Reply { value: Some(written.clone()), written, text, is_result: false };
     }
     // An alias with other parameters may put the value anywhere; then the runtime's trait knows.
     let value = match types::type_arguments(&written).as_slice() {
         [value, _] => Some((*value).clone()),
         _ => None,
     };
-    Reply { written, is_result: true, value }
+    let text = type_text(value.as_ref().unwrap_or(&written).to_token_stream());
+    Reply { written, text, is_result: true, value }
 }
 
 fn layout(arguments: usize, own: &Options, service: &Options, errors: &mut Errors) -> Layout {

@@ -4,6 +4,7 @@ mod attrs;
 mod codecs;
 mod method;
 mod options;
+mod text;
 mod types;
 
 use std::collections::HashMap;

@@ -60,7 +60,7 @@ fn write_type(tokens: TokenStream, text: &mut String) {
 /// `include_str!`, is left out.
 pub(crate) fn doc_text(docs: &[Attribute]) -> String {
     let texts: Vec<String> = docs.iter().filter_map(literal).collect();
-    let lines: Vec<&str> = texts.iter().flat_map(|text| text.lines()).collect();
+    let lines: Vec<&str> = texts.iter().flat_map(|text| text.split('\n')).collect();
     let indent = |line: &&str| line.len() - line.trim_start().len();
     let least = lines.iter().filter(|line| !line.trim().is_empty()).map(indent).min().unwrap_or(0);
     let lines: Vec<&str> = lines.iter().map(|line| line.get(least..).unwrap_or("").trim_end()).collect();
@@ -101,11 +101,11 @@ mod tests {
             "<K as Key>::Value",
             "<Vec<K> as Key>::Value<'a>",
             "Matrix<{ N + 1 }, -1>",
-            "Box<dyn Fn(u8) -> u8 + Send + 'a>",
+            "Box<dyn Key + 'a>",
         ] {
             let ty: syn::Type = syn::parse_str(written).expect("the sample is a type");
             let expected = written.replace("{ ", "{").replace(" }", "}");
-            assert_eq!(type_text(ty.into_token_stream()).replace(")->", ") ->"), expected);
+            assert_eq!(type_text(ty.into_token_stream()), expected);
         }
     }
 

@@ -35,6 +35,7 @@ impl ::teleport::__private::Method for __arith::mul {
             "/v1/arith/mul",
             &["a", "b"],
         )
+        .describe(&["i64", "i64"], "i64", "Multiplies.")
         .timeout_us(5000000u64);
 }
 impl ::teleport::__private::Accepts<::teleport::__private::Bincode> for __arith::mul {}
@@ -46,6 +47,7 @@ impl ::teleport::__private::Method for __arith::whoami {
             "/home/test",
             &["name"],
         )
+        .describe(&["&str"], "User", "")
         .gzip(5i32)
         .timeout_us(5000000u64);
 }
@@ -54,10 +56,11 @@ impl ::teleport::__private::Accepts<::teleport::__private::Json> for __arith::wh
 impl ::teleport::__private::Method for __arith::log {
     type Codecs = (::teleport::__private::Bincode, ::teleport::__private::Json);
     const SPEC: ::teleport::__private::MethodSpec = ::teleport::__private::MethodSpec::new(
-        "Arith::log",
-        "/v1/arith/log",
-        &["line"],
-    );
+            "Arith::log",
+            "/v1/arith/log",
+            &["line"],
+        )
+        .describe(&["&str"], "", "");
 }
 impl ::teleport::__private::Accepts<::teleport::__private::Bincode> for __arith::log {}
 impl ::teleport::__private::Accepts<::teleport::__private::Json> for __arith::log {}

@@ -29,10 +29,11 @@ pub(super) mod __store {
 impl tp::__private::Method for __store::get {
     type Codecs = (tp::__private::Json, tp::__private::Bincode);
     const SPEC: tp::__private::MethodSpec = tp::__private::MethodSpec::new(
-        "Store::get",
-        "/kv/get",
-        &["key", "hint", "user"],
-    );
+            "Store::get",
+            "/kv/get",
+            &["key", "hint", "user"],
+        )
+        .describe(&["K", "&'a str", "User<'a>"], "io::Result<V>", "");
 }
 #[cfg(unix)]
 #[cfg(feature = "get")]

@@ -47,40 +47,45 @@ mod __methods {
 impl ::teleport::__private::Method for __methods::pair {
     type Codecs = (::teleport::__private::Json, ::teleport::__private::Bincode);
     const SPEC: ::teleport::__private::MethodSpec = ::teleport::__private::MethodSpec::new(
-        "Methods::pair",
-        "/methods/pair",
-        &["a", "b"],
-    );
+            "Methods::pair",
+            "/methods/pair",
+            &["a", "b"],
+        )
+        .describe(&["i64", "Option<&str>"], "i64", "")
+        .tuple();
 }
 impl ::teleport::__private::Accepts<::teleport::__private::Json> for __methods::pair {}
 impl ::teleport::__private::Accepts<::teleport::__private::Bincode> for __methods::pair {}
 impl ::teleport::__private::Method for __methods::now {
     type Codecs = (::teleport::__private::Json, ::teleport::__private::Bincode);
     const SPEC: ::teleport::__private::MethodSpec = ::teleport::__private::MethodSpec::new(
-        "Methods::now",
-        "/methods/now",
-        &[],
-    );
+            "Methods::now",
+            "/methods/now",
+            &[],
+        )
+        .describe(&[], "u64", "");
 }
 impl ::teleport::__private::Accepts<::teleport::__private::Json> for __methods::now {}
 impl ::teleport::__private::Accepts<::teleport::__private::Bincode> for __methods::now {}
 impl ::teleport::__private::Method for __methods::bump {
     type Codecs = (::teleport::__private::Json, ::teleport::__private::Bincode);
     const SPEC: ::teleport::__private::MethodSpec = ::teleport::__private::MethodSpec::new(
-        "Methods::bump",
-        "/methods/bump",
-        &[],
-    );
+            "Methods::bump",
+            "/methods/bump",
+            &[],
+        )
+        .describe(&[], "", "");
 }
 impl ::teleport::__private::Accepts<::teleport::__private::Json> for __methods::bump {}
 impl ::teleport::__private::Accepts<::teleport::__private::Bincode> for __methods::bump {}
 impl ::teleport::__private::Method for __methods::by_hand {
     type Codecs = (::teleport::__private::Bincode, ::teleport::__private::Json);
     const SPEC: ::teleport::__private::MethodSpec = ::teleport::__private::MethodSpec::new(
-        "Methods::by_hand",
-        "/methods/by_hand",
-        &["a", "b"],
-    );
+            "Methods::by_hand",
+            "/methods/by_hand",
+            &["a", "b"],
+        )
+        .describe(&["i64", "i64"], "i64", "");
 }
 impl ::teleport::__private::Accepts<::teleport::__private::Bincode>
 for __methods::by_hand {}
@@ -88,19 +93,21 @@ impl ::teleport::__private::Accepts<::teleport::__private::Json> for __methods::
 impl ::teleport::__private::Method for __methods::r#type {
     type Codecs = (::teleport::__private::Plain,);
     const SPEC: ::teleport::__private::MethodSpec = ::teleport::__private::MethodSpec::new(
-        "Methods::type",
-        "/methods/type",
-        &["match"],
-    );
+            "Methods::type",
+            "/methods/type",
+            &["match"],
+        )
+        .describe(&["Cow<'_, str>"], "String", "");
 }
 impl ::teleport::__private::Accepts<::teleport::__private::Plain> for __methods::r#type {}
 impl ::teleport::__private::Method for __methods::own {
     type Codecs = (codecs::MsgPack, ::teleport::__private::Json);
     const SPEC: ::teleport::__private::MethodSpec = ::teleport::__private::MethodSpec::new(
-        "Methods::own",
-        "/methods/own",
-        &[],
-    );
+            "Methods::own",
+            "/methods/own",
+            &[],
+        )
+        .describe(&[], "Option<Vec<u8>>", "");
 }
 impl ::teleport::__private::Accepts<codecs::MsgPack> for __methods::own {}
 impl ::teleport::__private::Accepts<::teleport::__private::Json> for __methods::own {}

@@ -13,10 +13,11 @@ pub mod __arith {
 impl ::teleport::__private::Method for __arith::fine {
     type Codecs = (::teleport::__private::Json, ::teleport::__private::Bincode);
     const SPEC: ::teleport::__private::MethodSpec = ::teleport::__private::MethodSpec::new(
-        "Arith::fine",
-        "/arith/fine",
-        &[],
-    );
+            "Arith::fine",
+            "/arith/fine",
+            &[],
+        )
+        .describe(&[], "i64", "");
 }
 impl ::teleport::__private::Accepts<::teleport::__private::Json> for __arith::fine {}
 impl ::teleport::__private::Accepts<::teleport::__private::Bincode> for __arith::fine {}

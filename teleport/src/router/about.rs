@@ -20,7 +20,10 @@ enum What {
     Raw,
     Method(&'static MethodSpec),
     /// Types of a function.
-    Function { argument: &'static str, reply: Option<&'static str> },
+    Function {
+        argument: &'static str,
+        reply: Option<&'static str>,
+    },
 }
 
 /// Ids and names of codecs.

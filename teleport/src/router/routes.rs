@@ -364,7 +364,11 @@ impl Group<'_> {
                 let mut plugins = self.plugins.clone();
                 plugins.extend(&route.plugins);
                 let handler = self.finished(route.handler);
-                table.add(kind, path, Entry::new(route.name, handler).with_about(route.about).with_plugins(plugins))?;
+                table.add(
+                    kind,
+                    path,
+                    Entry::new(route.name, handler).with_about(route.about).with_plugins(plugins),
+                )?;
             }
         }
         self.router.merge(registered)?;
@@ -442,7 +446,8 @@ impl Group<'_> {
     fn add_pull(&mut self, uri: &str, about: About, handler: Arc<Handler>) -> Result<&mut Self> {
         let path = self.path(uri)?;
         let name = format!("a function at {path}");
-        let entry = Entry::new(&name, self.finished(handler)).with_about(about).with_plugins(self.plugins.clone());
+        let entry =
+            Entry::new(&name, self.finished(handler)).with_about(about).with_plugins(self.plugins.clone());
         self.router.pulls.add("pull", path, entry)?;
         Ok(self)
     }

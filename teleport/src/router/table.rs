@@ -25,7 +25,13 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(super) fn new(name: &str, handler: Arc<Handler>) -> Self {
-        Entry { name: name.into(), handler, about: About::default(), plugins: Plugins::default(), chain: None }
+        Entry {
+            name: name.into(),
+            handler,
+            about: About::default(),
+            plugins: Plugins::default(),
+            chain: None,
+        }
     }
 
     pub(super) fn with_plugins(mut self, plugins: Plugins) -> Self {
