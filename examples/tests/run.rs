@@ -55,6 +55,27 @@ fn push_broadcast() {
 }
 
 #[test]
+fn routes() {
+    prints(
+        env!("CARGO_BIN_EXE_routes"),
+        &[
+            "pull /shop/buy (item: &str, count: u32) -> () [bincode, json]",
+            "    Buys some; once only, whatever becomes of the caller.",
+            "pull /shop/stock (item: &str) -> u32 [json, bincode]",
+            "    How many there are.",
+            "pull /teleport/health () -> Health [json, bincode]",
+            "    Whether this peer is serving or draining. With the query `ready`, the status 503 while it is draining.",
+            "pull /teleport/routes () -> RouteList [json, bincode]",
+            "    Every route of this peer, and what each takes and answers.",
+            "push /shop/wish (item: String) [json, bincode]",
+            "the server is serving",
+            "the server is draining, and has 7 teas",
+            "1 session closed, 0 calls finished, 0 refused, 0 cut off",
+        ],
+    );
+}
+
+#[test]
 fn redial() {
     prints(
         env!("CARGO_BIN_EXE_redial"),

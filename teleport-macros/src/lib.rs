@@ -150,6 +150,10 @@ use proc_macro2::TokenStream;
 /// **A renamed dependency** (`tp = { package = "teleport", … }`) needs to be named, as an attribute can't tell by which
 /// path it was called: `#[tp::service(crate = tp)]`.
 ///
+/// **What others are told.** A peer that is built with `PeerBuilder::describe_routes` tells those who ask the types as they are
+/// written in the trait, and the documentation of its methods; what is not written out there, as with `include_str!`, is left
+/// out.
+///
 /// # Errors
 ///
 /// All mistakes of a trait are reported in one go, each on its token. A type that can't travel in a codec of its method

@@ -4,6 +4,7 @@ mod alias;
 mod auth;
 mod codecs;
 mod dynamic;
+mod health;
 mod heartbeat;
 mod layers;
 mod limits;

@@ -15,6 +15,7 @@ use rustix::process::Signal;
 
 use load::Load;
 use running::Running;
+use teleport::describe::{HEALTH_URI, Health, HealthState, READY_URI};
 
 const RESTARTS: usize = 6;
 
@@ -151,6 +152,24 @@ async fn a_second_signal_cuts_off_what_runs() {
     assert_eq!(server.ended().await.cut, 1);
     let error = call.await.unwrap().unwrap_err();
     assert!(error.is_closed() && error.may_have_run(), "{error}");
+}
+
+#[tokio::test]
+async fn a_notice_begins_with_a_signal_and_ends_with_another_and_holds_no_restart_up() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_restarting"));
+    command.arg("127.0.0.1:0").env("TEST_NOTICE", "");
+    let mut server = Running::start_with(command, |_| {}).await;
+    assert_eq!(server.restart().await.cut, 0);
+    let (session, _client) = server.dial(&server.tcp).await;
+    assert!(session.pull(READY_URI).await.is_ok());
+    server.signal(server.pid, Signal::TERM);
+    while session.pull(READY_URI).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let health: Health = session.pull(HEALTH_URI).await.unwrap().decode().unwrap();
+    assert_eq!(health.state, HealthState::Draining);
+    server.is_served_by(server.pid).await;
+    assert_eq!(server.end().await.cut, 0);
 }
 
 #[cfg(target_os = "linux")]

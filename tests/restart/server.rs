@@ -45,7 +45,10 @@ mod unix {
             }
             _ => {}
         }
-        let end = peer.until_signal().within(Duration::from_secs(30)).restart(Restart::new());
+        let mut end = peer.until_signal().within(Duration::from_secs(30)).restart(Restart::new());
+        if std::env::var_os("TEST_NOTICE").is_some() {
+            end = end.notice(Duration::from_secs(3600));
+        }
         Restart::ready().await.expect("the predecessor waits");
         println!("ready {pid} {} {inherited}", peer.local_addr().expect("it listens"));
         let report = end.await.expect("signals can be caught");
@@ -56,6 +59,7 @@ mod unix {
     fn build(ran: &Arc<AtomicU64>, this: &Arc<OnceLock<Peer>>) -> Peer {
         let (ran, this) = (ran.clone(), this.clone());
         Peer::builder()
+            .health()
             .pull("/work", move |_, n: u64| {
                 ran.fetch_add(1, Ordering::SeqCst);
                 async move {
