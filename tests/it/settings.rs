@@ -46,6 +46,7 @@ fn a_file_says_what_differs_from_the_defaults() {
         [headers]
         codec = "json"
         id_format = "sequence"
+        push_number = 3
         features = "none"
         "#,
     );
@@ -63,6 +64,7 @@ fn a_file_says_what_differs_from_the_defaults() {
     expected.headers = HeaderOptions::default()
         .with_codec("json")
         .with_id_format(IdFormat::Sequence)
+        .with_push_number(3)
         .with_features(Features::NONE);
     assert_eq!(settings, expected);
     settings.validate().unwrap();
@@ -115,6 +117,7 @@ keepalive = "1m"
 [headers]
 codec = "protobuf"
 id_format = "text"
+push_number = 4
 features = "all"
 
 [logs]

@@ -22,7 +22,7 @@ use crate::socket::{TcpOptions, Transport};
 #[cfg(feature = "tls")]
 use crate::socket::{Tls, TlsCell};
 use crate::status::Status;
-use crate::wire::{Features, HeaderCodec, HeaderCodecs, IdFormat, SealedBody};
+use crate::wire::{Features, HeaderCodec, HeaderCodecs, IdFormat, Kind, SealedBody};
 
 /// Collects what a [`Peer`] is to be: handlers, limits, timeouts, how headers are written.
 ///
@@ -293,6 +293,13 @@ impl PeerBuilder {
         self
     }
 
+    /// How this peer numbers the type of its pushes: 4, as the specification says and by default, or 3, as releases 2.1 and
+    /// later of the original do. Teleport reads both. Another number is a config error of [`build`](Self::build).
+    pub fn push_number(mut self, number: i32) -> Self {
+        self.settings.headers.push_number = number;
+        self
+    }
+
     /// What this peer tells others that it understands beyond the specification, in its first packet. Default:
     /// [`Features::ALL`]; a peer that knows nothing of it skips it. With [`Features::NONE`] every packet is one of the
     /// specification.
@@ -340,6 +347,7 @@ impl PeerBuilder {
             codec,
             codecs: self.header_codecs,
             id_format: headers.id_format,
+            push: Kind::new(headers.push_number),
             features: headers.features,
         };
         let settings = SessionSettings::new(limits, timeouts, headers, Logs::new(logs, self.redact));

@@ -14,7 +14,7 @@ use super::shared::now;
 use crate::error::{Delivery, Error, Kind as ErrorKind, Refusal, Result};
 use crate::extensions::Extensions;
 use crate::status::{Code, Status};
-use crate::wire::{Kind, Packet, SealedBody};
+use crate::wire::{Header, Kind, Packet, SealedBody};
 
 /// A pull or push of this side that is about to be written: its hooks may change or refuse it.
 pub struct OutgoingCall<'a> {
@@ -204,6 +204,12 @@ pub struct IncomingReply<'a> {
 }
 
 impl IncomingReply<'_> {
+    /// The whole header of the reply.
+    #[must_use]
+    pub fn header(&self) -> Header<'_> {
+        self.packet.header()
+    }
+
     /// How long the pull is under way, its hooks included.
     #[must_use]
     pub fn elapsed(&self) -> Duration {

@@ -246,7 +246,7 @@ impl Machine {
     ) -> Result<u64, Refused> {
         self.admit(settings, generation)?;
         let id = self.next_push;
-        self.write(settings, id, Kind::PUSH, push)?;
+        self.write(settings, id, settings.headers.push, push)?;
         self.next_push = id.wrapping_add(1);
         self.arm();
         Ok(id)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::DecodeLimits;
 use crate::logs::Logs;
 use crate::units;
-use crate::wire::{self, Features, HeaderCodecs, IdFormat};
+use crate::wire::{self, Features, HeaderCodecs, IdFormat, Kind};
 
 /// Bounds on what one session takes from its peer and holds for it.
 ///
@@ -334,6 +334,8 @@ pub(crate) struct Headers {
     pub(crate) codec: u8,
     pub(crate) codecs: HeaderCodecs,
     pub(crate) id_format: IdFormat,
+    /// The type that pushes are written as.
+    pub(crate) push: Kind,
     /// What this side announces that it understands.
     pub(crate) features: Features,
 }
@@ -344,6 +346,7 @@ impl Default for Headers {
             codec: b'p',
             codecs: HeaderCodecs::default(),
             id_format: IdFormat::default(),
+            push: Kind::PUSH,
             features: Features::ALL,
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{Features, HeaderCodec, IdFormat, ProtobufHeader};
+use crate::wire::{Features, HeaderCodec, IdFormat, Kind, ProtobufHeader};
 
 /// How the headers of a peer's own pulls and pushes are written. All forms are read, and replies mirror their pull.
 ///
@@ -25,6 +25,9 @@ pub struct HeaderOptions {
     /// How ids are written. Default: [`IdFormat::Text`], as the specification says; releases 2.0 to 2.6 of the original need
     /// [`IdFormat::Sequence`].
     pub id_format: IdFormat,
+    /// Number of the type of pushes: 4, as the specification says, or 3, which releases 2.1 and later of the original write.
+    /// Teleport reads both. Default: 4.
+    pub push_number: i32,
     /// What this peer tells others that it understands beyond the specification. Default: [`Features::ALL`].
     pub features: Features,
 }
@@ -34,6 +37,7 @@ impl Default for HeaderOptions {
         HeaderOptions {
             codec: ProtobufHeader.name().into(),
             id_format: IdFormat::default(),
+            push_number: Kind::PUSH.number(),
             features: Features::ALL,
         }
     }
@@ -51,6 +55,13 @@ impl HeaderOptions {
     #[must_use]
     pub fn with_id_format(mut self, format: IdFormat) -> Self {
         self.id_format = format;
+        self
+    }
+
+    /// Sets [`push_number`](Self::push_number).
+    #[must_use]
+    pub fn with_push_number(mut self, number: i32) -> Self {
+        self.push_number = number;
         self
     }
 

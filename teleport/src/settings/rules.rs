@@ -9,7 +9,7 @@ use crate::logs::{LogCalls, LogOptions};
 use crate::session::{Limits, Redial, Timeouts};
 use crate::socket::TcpOptions;
 use crate::units::{duration, size};
-use crate::wire::Features;
+use crate::wire::{Features, Kind};
 
 /// The rules of one group of settings.
 pub(super) trait Group {
@@ -202,6 +202,13 @@ impl Group for HeaderOptions {
     fn check(&self, problems: &mut GroupProblems<'_>) {
         if self.codec.is_empty() {
             problems.add("codec", format_args!("is empty; the default is \"protobuf\""));
+        }
+        if ![Kind::PUSH, Kind::PUSH_ALT].contains(&Kind::new(self.push_number)) {
+            let number = self.push_number;
+            problems.add(
+                "push_number",
+                format_args!("is {number}, which no peer reads as a push; write 4, or 3 for releases from 2.1 of the original"),
+            );
         }
         if !Features::ALL.contains(self.features) {
             let unknown = Features::new(self.features.bits() & !Features::ALL.bits());

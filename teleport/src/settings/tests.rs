@@ -193,6 +193,11 @@ fn headers_promise_only_what_is_there() {
         problem(with(HeaderOptions::default().with_codec(""))),
         "the setting `headers.codec` is empty; the default is \"protobuf\""
     );
+    assert_eq!(
+        problem(with(HeaderOptions::default().with_push_number(2))),
+        "the setting `headers.push_number` is 2, which no peer reads as a push; write 4, or 3 for releases from 2.1 of the \
+         original"
+    );
     let features = Features::ALL | Features::new(1 << 31);
     assert_eq!(
         problem(with(HeaderOptions::default().with_features(features))),
@@ -446,6 +451,7 @@ proptest! {
             headers: HeaderOptions {
                 codec,
                 id_format: if sequence { IdFormat::Sequence } else { IdFormat::Text },
+                push_number: if sequence { 3 } else { 4 },
                 features: Features::new(features & Features::ALL.bits()),
             },
             logs: LogOptions::default()
