@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use teleport::Error;
 
+use crate::show::safe;
+
 /// What a command ends in.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
@@ -75,11 +77,18 @@ impl Failure {
         Failure { kind, message: error.to_string() }
     }
 
+    /// Adds what to try.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Display) -> Self {
+        self.message = format!("{}; {hint}", self.message);
+        self
+    }
+
     /// Says it in one line, and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         if self.kind != Kind::Nobody {
             // Where not even this can be written, the exit code still tells.
-            let _ = writeln!(std::io::stderr(), "teleport: {}", self.message);
+            let _ = writeln!(std::io::stderr(), "teleport: {}", safe(&self.message));
         }
         ExitCode::from(self.kind as u8)
     }

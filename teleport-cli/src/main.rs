@@ -5,7 +5,9 @@ mod commands;
 mod failure;
 mod options;
 mod paint;
+mod show;
 mod target;
+mod trace;
 
 use std::process::ExitCode;
 

@@ -11,6 +11,8 @@ pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod routes;
 
+use serde::de::DeserializeOwned;
+use teleport::{Code, Reply};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{Cli, Command};
@@ -32,6 +34,17 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }
+}
+
+/// The answer to a pull that a peer serves only where it was told to.
+fn asked<T: DeserializeOwned>(reply: teleport::Result<Reply>, what: &str, option: &str) -> Outcome<T> {
+    let answer = reply.and_then(|reply| reply.decode());
+    answer.map_err(|error| match error.code() {
+        Some(Code::NOT_FOUND) => {
+            Failure::status(format_args!("the peer does not tell {what}; build it with `{option}`"))
+        }
+        _ => Failure::call(&error),
+    })
 }
 
 /// A runtime for a few calls: it starts at once.

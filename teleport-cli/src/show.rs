@@ -1,0 +1,140 @@
+//! Bodies and texts of other peers, for people.
+
+use std::fmt::Write;
+
+use teleport::{Codec, Json, Plain};
+
+use crate::options::body::CODECS;
+use crate::paint::Paint;
+
+/// Bytes in a line of a dump.
+const LINE: usize = 16;
+
+/// Text without what a terminal would obey.
+pub(crate) fn safe(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { safe.extend(c.escape_default()) } else { safe.push(c) }
+    }
+    safe
+}
+
+/// A codec as people know it.
+pub(crate) fn codec(id: u8) -> String {
+    match CODECS.iter().find(|(_, known)| *known == id) {
+        Some((name, _)) => (*name).to_owned(),
+        None if id == 0 => "none".into(),
+        None => format!("codec {id}"),
+    }
+}
+
+/// A body over as many lines as it takes: JSON in colours, plain text, and anything else in hexadecimal digits.
+pub(crate) fn body(id: u8, payload: &[u8], paint: Paint) -> String {
+    let json = || serde_json::from_slice(payload).map(|value| pretty(&value, paint));
+    match std::str::from_utf8(payload) {
+        _ if payload.is_empty() => String::new(),
+        Ok(_) if matches!(id, 0 | Json::ID) && json().is_ok() => json().unwrap_or_default() + "\n",
+        Ok(text) if matches!(id, 0 | Json::ID | Plain::ID) => {
+            text.lines().map(|line| safe(line) + "\n").collect()
+        }
+        _ => hex(payload, paint),
+    }
+}
+
+/// A body in one line, for programs: JSON as it is, text as a JSON string; `None` for what is neither.
+pub(crate) fn line(id: u8, payload: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(payload).ok()?;
+    if matches!(id, 0 | Json::ID)
+        && let Ok(value) = serde_json::from_str::<serde_json::Value>(text)
+    {
+        return Some(value.to_string());
+    }
+    (id == Plain::ID).then(|| serde_json::Value::from(text).to_string())
+}
+
+/// Offsets, bytes and letters.
+pub(crate) fn hex(bytes: &[u8], paint: Paint) -> String {
+    let mut dump = String::new();
+    for (at, line) in bytes.chunks(LINE).enumerate() {
+        let digits: String = line.iter().fold(String::new(), |mut digits, byte| {
+            let _ = write!(digits, " {byte:02x}");
+            digits
+        });
+        let letter = |byte: &u8| if (b' '..=b'~').contains(byte) { char::from(*byte) } else { '.' };
+        let letters: String = line.iter().map(letter).collect();
+        let offset = paint.faint(format!("{:06x}", at * LINE));
+        let _ = writeln!(dump, "{offset} {digits:<width$}  {}", paint.faint(letters), width = 3 * LINE);
+    }
+    dump
+}
+
+/// JSON over several lines, its names and values in colours.
+fn pretty(value: &serde_json::Value, paint: Paint) -> String {
+    let mut text = String::new();
+    write_pretty(&mut text, value, 0, paint);
+    text
+}
+
+fn write_pretty(text: &mut String, value: &serde_json::Value, depth: usize, paint: Paint) {
+    use serde_json::Value;
+    let indent = |text: &mut String, depth: usize| text.extend(std::iter::repeat_n("  ", depth));
+    match value {
+        Value::Array(items) if !items.is_empty() => {
+            text.push_str("[\n");
+            for (at, item) in items.iter().enumerate() {
+                indent(text, depth + 1);
+                write_pretty(text, item, depth + 1, paint);
+                text.push_str(if at + 1 < items.len() { ",\n" } else { "\n" });
+            }
+            indent(text, depth);
+            text.push(']');
+        }
+        Value::Object(fields) if !fields.is_empty() => {
+            text.push_str("{\n");
+            for (at, (name, field)) in fields.iter().enumerate() {
+                indent(text, depth + 1);
+                let _ = write!(text, "{}: ", paint.name(Value::from(name.as_str())));
+                write_pretty(text, field, depth + 1, paint);
+                text.push_str(if at + 1 < fields.len() { ",\n" } else { "\n" });
+            }
+            indent(text, depth);
+            text.push('}');
+        }
+        Value::String(_) => {
+            let _ = write!(text, "{}", paint.good(value));
+        }
+        other => {
+            let _ = write!(text, "{other}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Colour;
+    use crate::paint::Paints;
+
+    fn plain() -> Paint {
+        Paints::new(Colour::Never).out
+    }
+
+    #[test]
+    fn a_body_is_shown_as_what_it_is() {
+        assert_eq!(
+            body(Json::ID, br#"{"a":[1,"x"],"b":{}}"#, plain()),
+            "{\n  \"a\": [\n    1,\n    \"x\"\n  ],\n  \"b\": {}\n}\n"
+        );
+        assert_eq!(body(Plain::ID, b"one\n\x1b[31mtwo", plain()), "one\n\\u{1b}[31mtwo\n");
+        assert_eq!(body(b'b', b"\x01A", plain()), format!("000000  01 41{}  .A\n", " ".repeat(3 * LINE - 6)));
+        assert_eq!(body(Json::ID, b"", plain()), "");
+        assert!(body(Json::ID, b"\xff", plain()).starts_with("000000  ff"), "no text, whatever it says");
+    }
+
+    #[test]
+    fn a_line_is_json() {
+        assert_eq!(line(Json::ID, b"{ \"a\" : 1 }"), Some(r#"{"a":1}"#.into()));
+        assert_eq!(line(Plain::ID, b"a\n"), Some(r#""a\n""#.into()));
+        assert_eq!(line(b'b', b"a"), None);
+    }
+}

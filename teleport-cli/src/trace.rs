@@ -1,0 +1,62 @@
+//! What `-v` shows of calls: both headers, sizes, and time.
+
+use teleport::plugin::{IncomingReply, Plugin, Verdict, Written};
+use teleport::wire::Kind;
+
+use crate::paint::Paint;
+use crate::show::{codec, safe};
+
+/// Writes a line to standard error for each packet.
+pub(crate) struct Trace(pub(crate) Paint);
+
+impl Plugin for Trace {
+    fn name(&self) -> &str {
+        "trace"
+    }
+
+    async fn after_write_pull(&self, call: &Written<'_>) {
+        self.written(call);
+    }
+
+    async fn after_write_push(&self, call: &Written<'_>) {
+        self.written(call);
+    }
+
+    async fn after_read_reply_header(&self, reply: &mut IncomingReply<'_>) -> Verdict {
+        let header = reply.header();
+        let status = header.status.as_ref();
+        let text = format!(
+            "type {}  id {}  uri {}  status {} {}  body {}, {} B{}  after {:.3?}",
+            header.kind.number(),
+            safe(&header.id.to_string()),
+            safe(&header.uri),
+            header.code,
+            safe(status),
+            codec(reply.codec()),
+            reply.payload().len(),
+            gzip(header.gzip),
+            reply.elapsed(),
+        );
+        eprintln!("{} {text}", self.0.name("<"));
+        Ok(())
+    }
+}
+
+impl Trace {
+    fn written(&self, call: &Written<'_>) {
+        let kind: Kind = call.kind();
+        let text = format!(
+            "type {}  uri {}  body {}  packet {} B  to {}",
+            kind.number(),
+            safe(call.uri()),
+            codec(call.codec()),
+            call.bytes(),
+            call.session().remote_addr(),
+        );
+        eprintln!("{} {text}", self.0.name(">"));
+    }
+}
+
+fn gzip(level: i32) -> String {
+    if level == 0 { String::new() } else { format!(" in gzip {level}") }
+}
