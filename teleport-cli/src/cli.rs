@@ -3,8 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    bench::Bench, completions::Completions, dump::Dump, health::Health, listen::Listen, man::Man,
-    proxy::Proxy, pull::Pull, push::Push, routes::Routes,
+    completions::Completions, health::Health, man::Man, pull::Pull, push::Push, routes::Routes,
 };
 
 /// What follows the help of the whole program.
@@ -43,12 +42,8 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     Pull(Pull),
     Push(Push),
-    Listen(Listen),
-    Bench(Bench),
-    Dump(Dump),
     Routes(Routes),
     Health(Health),
-    Proxy(Proxy),
     Completions(Completions),
     Man(Man),
 }

@@ -1,12 +1,8 @@
 //! The commands, one in each file: what they take, and what they do.
 
-pub(crate) mod bench;
 pub(crate) mod completions;
-pub(crate) mod dump;
 pub(crate) mod health;
-pub(crate) mod listen;
 pub(crate) mod man;
-pub(crate) mod proxy;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod routes;
@@ -25,12 +21,8 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Pull(pull) => one_thread()?.block_on(pull.run(paints)),
         Command::Push(push) => one_thread()?.block_on(push.run(paints)),
-        Command::Listen(listen) => one_thread()?.block_on(listen.run(paints)),
-        Command::Bench(bench) => bench.run(paints),
-        Command::Dump(dump) => dump.run(paints),
         Command::Routes(routes) => one_thread()?.block_on(routes.run(paints)),
         Command::Health(health) => one_thread()?.block_on(health.run(paints)),
-        Command::Proxy(proxy) => many_threads()?.block_on(proxy.run(paints)),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }

@@ -1,0 +1,8 @@
+//! The program as its users run it: a process beside real peers, and what it writes.
+
+mod common;
+mod health;
+mod help;
+mod pull;
+mod push;
+mod routes;
