@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    completions::Completions, health::Health, man::Man, pull::Pull, push::Push, routes::Routes,
+    completions::Completions, health::Health, listen::Listen, man::Man, proxy::Proxy, pull::Pull, push::Push,
+    routes::Routes,
 };
 
 /// What follows the help of the whole program.
@@ -42,6 +43,8 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     Pull(Pull),
     Push(Push),
+    Listen(Listen),
+    Proxy(Proxy),
     Routes(Routes),
     Health(Health),
     Completions(Completions),

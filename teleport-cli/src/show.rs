@@ -52,14 +52,24 @@ pub(crate) fn line(id: u8, payload: &[u8]) -> Option<String> {
     (id == Plain::ID).then(|| serde_json::Value::from(text).to_string())
 }
 
+/// Two hexadecimal digits for each byte.
+pub(crate) fn digits(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}
+
+/// The level of a compressed body, to be put behind its size.
+pub(crate) fn gzip(level: i32) -> String {
+    if level == 0 { String::new() } else { format!(" in gzip {level}") }
+}
+
 /// Offsets, bytes and letters.
 pub(crate) fn hex(bytes: &[u8], paint: Paint) -> String {
     let mut dump = String::new();
     for (at, line) in bytes.chunks(LINE).enumerate() {
-        let digits: String = line.iter().fold(String::new(), |mut digits, byte| {
-            let _ = write!(digits, " {byte:02x}");
-            digits
-        });
+        let digits: String = line.iter().map(|byte| format!(" {byte:02x}")).collect();
         let letter = |byte: &u8| if (b' '..=b'~').contains(byte) { char::from(*byte) } else { '.' };
         let letters: String = line.iter().map(letter).collect();
         let offset = paint.faint(format!("{:06x}", at * LINE));

@@ -4,7 +4,7 @@ use teleport::plugin::{IncomingReply, Plugin, Verdict, Written};
 use teleport::wire::Kind;
 
 use crate::paint::Paint;
-use crate::show::{codec, safe};
+use crate::show::{codec, gzip, safe};
 
 /// Writes a line to standard error for each packet.
 pub(crate) struct Trace(pub(crate) Paint);
@@ -55,8 +55,4 @@ impl Trace {
         );
         eprintln!("{} {text}", self.0.name(">"));
     }
-}
-
-fn gzip(level: i32) -> String {
-    if level == 0 { String::new() } else { format!(" in gzip {level}") }
 }

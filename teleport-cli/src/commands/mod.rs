@@ -2,13 +2,15 @@
 
 pub(crate) mod completions;
 pub(crate) mod health;
+pub(crate) mod listen;
 pub(crate) mod man;
+pub(crate) mod proxy;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod routes;
 
 use serde::de::DeserializeOwned;
-use teleport::{Code, Reply};
+use teleport::{Code, Reply, ShutdownReport};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{Cli, Command};
@@ -21,6 +23,8 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Pull(pull) => one_thread()?.block_on(pull.run(paints)),
         Command::Push(push) => one_thread()?.block_on(push.run(paints)),
+        Command::Listen(listen) => one_thread()?.block_on(listen.run(paints)),
+        Command::Proxy(proxy) => many_threads()?.block_on(proxy.run(paints)),
         Command::Routes(routes) => one_thread()?.block_on(routes.run(paints)),
         Command::Health(health) => one_thread()?.block_on(health.run(paints)),
         Command::Completions(completions) => completions.run(),
@@ -37,6 +41,16 @@ fn asked<T: DeserializeOwned>(reply: teleport::Result<Reply>, what: &str, option
         }
         _ => Failure::call(&error),
     })
+}
+
+/// What a command that goes on until it is told to stop ends in.
+fn ended(report: teleport::Result<ShutdownReport>) -> Outcome {
+    let report = report.map_err(Failure::other)?;
+    if report.is_clean() {
+        Ok(())
+    } else {
+        Err(Failure::other(format_args!("ended before all was answered: {report}")))
+    }
 }
 
 /// A runtime for a few calls: it starts at once.

@@ -43,6 +43,11 @@ pub(crate) enum HeaderName {
 }
 
 impl DialOptions {
+    /// A peer that speaks as these say.
+    pub(crate) fn peer(&self) -> Outcome<Peer> {
+        self.apply(Peer::builder())?.build().map_err(Failure::usage)
+    }
+
     /// Makes `builder` speak as these say.
     pub(crate) fn apply(&self, builder: PeerBuilder) -> Outcome<PeerBuilder> {
         let timeouts = Timeouts::default().with_pull(self.timeout.0).with_dial(self.dial_timeout.0);

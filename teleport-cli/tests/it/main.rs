@@ -3,6 +3,7 @@
 mod common;
 mod health;
 mod help;
+mod listen;
 mod pull;
 mod push;
 mod routes;
