@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    completions::Completions, health::Health, listen::Listen, man::Man, proxy::Proxy, pull::Pull, push::Push,
-    routes::Routes,
+    completions::Completions, dump::Dump, health::Health, listen::Listen, man::Man, proxy::Proxy, pull::Pull,
+    push::Push, routes::Routes,
 };
 
 /// What follows the help of the whole program.
@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Push(Push),
     Listen(Listen),
     Proxy(Proxy),
+    Dump(Dump),
     Routes(Routes),
     Health(Health),
     Completions(Completions),

@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod dump;
 mod failure;
 mod options;
 mod paint;

@@ -158,7 +158,8 @@ fn json_hint(bytes: &[u8]) -> String {
     }
 }
 
-fn unhex(text: &[u8]) -> Outcome<Vec<u8>> {
+/// Hexadecimal digits to bytes.
+pub(crate) fn unhex(text: &[u8]) -> Outcome<Vec<u8>> {
     let mut digits = Vec::with_capacity(text.len());
     for (at, byte) in text.iter().enumerate().filter(|(_, byte)| !byte.is_ascii_whitespace()) {
         let digit = char::from(*byte).to_digit(16);

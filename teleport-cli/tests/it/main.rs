@@ -1,6 +1,7 @@
 //! The program as its users run it: a process beside real peers, and what it writes.
 
 mod common;
+mod dump;
 mod health;
 mod help;
 mod listen;

@@ -1,0 +1,286 @@
+//! `teleport dump`.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+use teleport::gzip;
+use teleport::wire::{Kind, PacketRef};
+
+use crate::dump::pcap::{self, Connection};
+use crate::dump::split::{Piece, split};
+use crate::failure::{Failure, Outcome};
+use crate::options::body::unhex;
+use crate::paint::{Paint, Paints};
+use crate::show;
+
+/// Take captured bytes apart, and print each packet.
+///
+/// The bytes are those of one direction of a connection; or a capture by tcpdump or Wireshark in the format pcap, of which
+/// both directions of one connection are shown. Bytes that are no packet are shown with their offset and the reason, and
+/// reading goes on where it can; the exit code is then 5.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  teleport dump stream.bin
+  tcpdump -i lo -w - tcp port 9090 | teleport dump - --port 9090
+  teleport dump capture.pcap --port 9090 --json | jq 'select(.status.code != 200)'
+  echo 00 00 00 08 70 10 01 1a 02 2f 61 0a 01 | teleport dump --hex")]
+pub(crate) struct Dump {
+    /// File to read; standard input without it, or as -.
+    #[arg(default_value = "-", hide_default_value = true)]
+    file: PathBuf,
+    /// Of a capture: the connection over this port; the first, where there are several.
+    #[arg(short, long)]
+    port: Option<u16>,
+    /// The bytes are written in hexadecimal digits; spaces between them don't count.
+    #[arg(long, conflicts_with = "port")]
+    hex: bool,
+    /// Write each packet as one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A body gets no larger than this where it is inflated.
+const MAX_INFLATED: usize = 64 * 1024 * 1024;
+/// Bytes that are shown of what is no packet.
+const MAX_BAD: usize = 256;
+
+/// Where something was seen.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    offset: u64,
+    /// Of a capture: when it was there, and whether it goes to the port.
+    came: Option<(Duration, bool)>,
+}
+
+impl Dump {
+    pub(crate) fn run(self, paints: Paints) -> Outcome {
+        let mut bytes = Vec::new();
+        if self.file.as_os_str() == "-" {
+            std::io::stdin()
+                .read_to_end(&mut bytes)
+                .map_err(|error| Failure::other(format_args!("standard input can't be read: {error}")))?;
+        } else {
+            bytes = std::fs::read(&self.file).map_err(|error| {
+                Failure::usage(format_args!("{} can't be read: {error}", self.file.display()))
+            })?;
+        }
+        if self.hex {
+            bytes = unhex(&bytes)?;
+        }
+        let mut printer = Printer { json: self.json, paint: paints.out, packets: 0, bad: 0 };
+        if self.port.is_none() && !pcap::is_pcap(&bytes) {
+            for piece in split(&bytes) {
+                printer.print(&piece, Place { offset: piece.start() as u64, came: None })?;
+            }
+        } else {
+            let problem = |problem| Failure::usage(format_args!("{}: {problem}", self.file.display()));
+            let connections = pcap::connections(&bytes, self.port).map_err(problem)?;
+            let [connection, others @ ..] = &connections[..] else {
+                let which = self.port.map_or(String::new(), |port| format!(" over the port {port}"));
+                return Err(problem(format!("there is no TCP connection{which} in it")));
+            };
+            for connection in others {
+                let Some(flow) = connection.flows.first() else { continue };
+                eprintln!("not shown: the connection from {} to {}", flow.from, flow.to);
+            }
+            printer.connection(connection)?;
+        }
+        match printer.bad {
+            0 => Ok(()),
+            1 => Err(Failure::other("there are bytes that are no packet, in one place")),
+            places => {
+                Err(Failure::other(format_args!("there are bytes that are no packet, in {places} places")))
+            }
+        }
+    }
+}
+
+impl Piece<'_> {
+    fn start(&self) -> usize {
+        let (Piece::Packet(range, _) | Piece::Bad(range, ..)) = self;
+        range.start
+    }
+}
+
+struct Printer {
+    json: bool,
+    paint: Paint,
+    packets: u64,
+    bad: u64,
+}
+
+impl Printer {
+    /// Both directions, in the order in which packets were whole.
+    fn connection(&mut self, connection: &Connection) -> Outcome {
+        let mut all = Vec::new();
+        for (at, flow) in connection.flows.iter().enumerate() {
+            if !self.json {
+                let arrow = if at == 0 { '>' } else { '<' };
+                self.write(&format!("{arrow} is from {} to {}\n", flow.from, flow.to))?;
+            }
+            let mut end = 0;
+            for run in &flow.runs {
+                if run.offset > end {
+                    let missing = format!("{} bytes were not captured", run.offset - end);
+                    let came = Some((run.came(1), at == 0));
+                    all.push((Place { offset: end, came }, Piece::Bad(0..0, &[], missing)));
+                }
+                end = run.offset + run.bytes.len() as u64;
+                for piece in split(&run.bytes) {
+                    let (Piece::Packet(range, _) | Piece::Bad(range, ..)) = &piece;
+                    let came = Some((run.came(range.end), at == 0));
+                    all.push((Place { offset: run.offset + range.start as u64, came }, piece));
+                }
+            }
+        }
+        all.sort_by_key(|(place, _)| place.came.map(|(time, _)| time));
+        all.iter().try_for_each(|(place, piece)| self.print(piece, *place))
+    }
+
+    fn print(&mut self, piece: &Piece<'_>, place: Place) -> Outcome {
+        let text = match piece {
+            Piece::Packet(range, packet) => {
+                self.packets += 1;
+                if self.json {
+                    packet_line(packet, range.len(), place)
+                } else {
+                    self.packet(packet, range.len(), place)
+                }
+            }
+            Piece::Bad(range, bytes, problem) => {
+                self.bad += 1;
+                let length = range.len();
+                if self.json {
+                    let mut line = placed(place, length);
+                    line["problem"] = problem.as_str().into();
+                    line["hex"] = show::digits(&bytes[..length.min(MAX_BAD)]).into();
+                    format!("{line}\n")
+                } else {
+                    let shown = show::hex(&bytes[..length.min(MAX_BAD)], self.paint);
+                    let shown: String = shown.lines().map(|line| format!("    {line}\n")).collect();
+                    let problem = self.paint.bad(show::safe(problem));
+                    format!("{} {length} bytes: {problem}\n{shown}", self.place(place))
+                }
+            }
+        };
+        self.write(&text)
+    }
+
+    fn write(&self, text: &str) -> Outcome {
+        std::io::stdout().write_all(text.as_bytes()).map_err(Failure::output)
+    }
+
+    fn place(&self, Place { offset, came }: Place) -> String {
+        let came = came.map_or(String::new(), |(time, there)| {
+            format!("{:>10.6} {} ", time.as_secs_f64(), if there { '>' } else { '<' })
+        });
+        format!("{}", self.paint.faint(format_args!("{came}{offset:06x}")))
+    }
+
+    fn packet(&self, packet: &PacketRef<'_>, length: usize, place: Place) -> String {
+        let header = &packet.header;
+        let mut text = format!("{} {}", self.place(place), kind(header.kind));
+        if !header.uri.is_empty() {
+            text += &format!(" {}", self.paint.name(show::safe(&header.uri)));
+        }
+        let mut notes = vec![format!("id {}", show::safe(&header.id.to_string()))];
+        notes.extend((header.code != 0 || !header.status.is_empty()).then(|| {
+            let status = format!("status {} {}", header.code, show::safe(&header.status));
+            if header.code == 200 {
+                self.paint.good(status).to_string()
+            } else {
+                self.paint.bad(status).to_string()
+            }
+        }));
+        notes.extend((header.timeout_ms > 0).then(|| format!("timeout {} ms", header.timeout_ms)));
+        notes.extend(header.trace.as_ref().map(|trace| format!("trace {trace}")));
+        notes.extend((header.features.bits() != 0).then(|| format!("understands {:?}", header.features)));
+        notes.push(format!("{} header", show::codec(packet.header_codec)));
+        let (codec, payload) = (packet.body.codec(), packet.body.payload());
+        notes.push(format!("body {}, {} B{}", show::codec(codec), payload.len(), show::gzip(header.gzip)));
+        notes.push(format!("packet {length} B"));
+        text += &format!("  {}\n", notes.join("  "));
+        if header.kind == Kind::PART {
+            return text;
+        }
+        let body = match inflated(packet) {
+            Ok(body) => show::body(codec, &body, self.paint),
+            Err(problem) => format!(
+                "{}\n{}",
+                self.paint.bad(problem),
+                show::hex(&payload[..payload.len().min(MAX_BAD)], self.paint)
+            ),
+        };
+        text.extend(body.lines().map(|line| format!("    {line}\n")));
+        text
+    }
+}
+
+fn packet_line(packet: &PacketRef<'_>, length: usize, place: Place) -> String {
+    let header = &packet.header;
+    let (codec, payload) = (packet.body.codec(), packet.body.payload());
+    let mut line = placed(place, length);
+    line["kind"] = kind(header.kind).into();
+    line["type"] = header.kind.number().into();
+    line["id"] = header.id.to_string().into();
+    line["uri"] = (&*header.uri).into();
+    line["header_codec"] = show::codec(packet.header_codec).into();
+    line["codec"] = show::codec(codec).into();
+    line["gzip"] = header.gzip.into();
+    line["body_bytes"] = payload.len().into();
+    if header.code != 0 || !header.status.is_empty() {
+        line["status"] = json!({ "code": header.code, "text": header.status });
+    }
+    if header.timeout_ms > 0 {
+        line["timeout_ms"] = header.timeout_ms.into();
+    }
+    if let Some(trace) = &header.trace {
+        line["traceparent"] = trace.to_string().into();
+    }
+    if header.kind != Kind::PART && !payload.is_empty() {
+        match inflated(packet) {
+            Ok(body) => match show::line(codec, &body).and_then(|body| serde_json::from_str(&body).ok()) {
+                Some(body) => line["body"] = body,
+                None => line["hex"] = show::digits(&body).into(),
+            },
+            Err(problem) => line["problem"] = problem.into(),
+        }
+    }
+    format!("{line}\n")
+}
+
+/// What every line says.
+fn placed(Place { offset, came }: Place, length: usize) -> Value {
+    let mut line = json!({ "offset": offset, "bytes": length });
+    if let Some((time, there)) = came {
+        line["seconds"] = time.as_secs_f64().into();
+        line["direction"] = if there { ">" } else { "<" }.into();
+    }
+    line
+}
+
+fn kind(kind: Kind) -> String {
+    match kind {
+        Kind::PULL => "pull".into(),
+        Kind::REPLY => "reply".into(),
+        Kind::PUSH | Kind::PUSH_ALT => "push".into(),
+        Kind::PART => "part".into(),
+        other => format!("type {}", other.number()),
+    }
+}
+
+/// The body as it was before it was compressed.
+fn inflated(packet: &PacketRef<'_>) -> Result<Vec<u8>, String> {
+    let payload = packet.body.payload();
+    if packet.header.gzip == 0 || payload.is_empty() {
+        return Ok(payload.to_vec());
+    }
+    let mut body = Vec::new();
+    gzip::inflate(payload, MAX_INFLATED, &mut body)
+        .map_err(|error| format!("the body can't be inflated: {error}"))?;
+    Ok(body)
+}

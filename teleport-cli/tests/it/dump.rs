@@ -1,0 +1,128 @@
+//! `teleport dump`.
+
+use teleport::gzip;
+use teleport::wire::{self, Body, Header, HeaderCodecs, Kind, Limits, PacketId};
+
+use crate::common::{Ran, failed, printed, teleport_fed};
+
+fn packet(codec: u8, header: &Header<'_>, body: Body<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    wire::write(&mut out, &HeaderCodecs::default(), codec, header, body, &Limits::default()).unwrap();
+    out
+}
+
+fn json(payload: &[u8]) -> Body<'_> {
+    Body::Payload { codec: b'j', payload }
+}
+
+fn pull() -> Vec<u8> {
+    packet(b'p', &Header::new(PacketId::Text("1".into()), Kind::PULL, "/arith/mul"), json(b"{\"a\":6}"))
+}
+
+fn reply() -> Vec<u8> {
+    let header = Header {
+        code: 200,
+        status: "OK".into(),
+        ..Header::new(PacketId::Text("1".into()), Kind::REPLY, "/arith/mul")
+    };
+    packet(b'j', &header, json(b"42"))
+}
+
+fn zipped() -> Vec<u8> {
+    let mut body = Vec::new();
+    gzip::deflate(6, b"in gzip", &mut body).unwrap();
+    let header = Header { gzip: 6, ..Header::new(PacketId::Sequence(7), Kind::PUSH, "/log") };
+    packet(b'p', &header, Body::Payload { codec: b's', payload: &body })
+}
+
+/// A capture of the pull and its reply, the pull in two segments that came in the other order.
+fn capture() -> Vec<u8> {
+    let (client, server) = (([127, 0, 0, 1], 40_000u16), ([127, 0, 0, 1], 9090u16));
+    let frame = |from: ([u8; 4], u16), to: ([u8; 4], u16), number: u32, payload: &[u8]| {
+        let mut frame = vec![0x45, 0];
+        frame.extend(((40 + payload.len()) as u16).to_be_bytes());
+        frame.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
+        frame.extend(from.0.iter().chain(&to.0));
+        frame.extend(from.1.to_be_bytes().iter().chain(&to.1.to_be_bytes()).chain(&number.to_be_bytes()));
+        frame.extend([0, 0, 0, 0, 0x50, 0x10, 0, 0, 0, 0, 0, 0]);
+        frame.extend(payload);
+        frame
+    };
+    let (first, second) = (pull()[..10].to_vec(), pull()[10..].to_vec());
+    let frames = [
+        frame(client, server, 100, b""),
+        frame(client, server, 110, &second),
+        frame(client, server, 100, &first),
+        frame(server, client, 5, &reply()),
+    ];
+    let mut file =
+        vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 101, 0, 0, 0];
+    for (at, frame) in frames.iter().enumerate() {
+        for number in [3, 250 * at as u32, frame.len() as u32, frame.len() as u32] {
+            file.extend(number.to_le_bytes());
+        }
+        file.extend(frame);
+    }
+    file
+}
+
+#[tokio::test]
+async fn each_packet_is_printed() {
+    let stream = [pull(), reply(), zipped()].concat();
+    let expected = "\
+000000 pull /arith/mul  id 1  protobuf header  body json, 7 B  packet 34 B
+    {
+      \"a\": 6
+    }
+000022 reply /arith/mul  id 1  status 200 OK  json header  body json, 2 B  packet 82 B
+    42
+000074 push /log  id 7  protobuf header  body plain, 27 B in gzip 6  packet 49 B
+    in gzip
+";
+    assert_eq!(teleport_fed(&["dump"], &stream).await, printed(expected));
+    let digits: String = stream.iter().map(|byte| format!("{byte:02x}\n")).collect();
+    assert_eq!(teleport_fed(&["dump", "--hex"], digits.as_bytes()).await, printed(expected));
+}
+
+#[tokio::test]
+async fn programs_get_a_line_of_json_for_each() {
+    let ran = teleport_fed(&["dump", "--json"], &reply()).await;
+    let line = r#"{"body":42,"body_bytes":2,"bytes":82,"codec":"json","gzip":0,"header_codec":"json","id":"1","kind":"reply","offset":0,"status":{"code":200,"text":"OK"},"type":2,"uri":"/arith/mul"}"#;
+    assert_eq!(ran, printed(&format!("{line}\n")));
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_packet_are_shown_and_reading_goes_on() {
+    let mut broken = pull();
+    broken[4] = b'?';
+    let stream = [&b"GET / HTTP/1.1\r\n"[..], &pull(), &broken, &pull()[..20]].concat();
+    let Ran { code, out, err } = teleport_fed(&["dump"], &stream).await;
+    let places: Vec<&str> = out.lines().filter(|line| !line.starts_with(' ')).collect();
+    let [http, whole, header, end] = places[..] else { panic!("{out}") };
+    assert!(http.starts_with("000000 16 bytes: ") && http.contains("HTTP"), "{http}");
+    assert!(whole.starts_with("000010 pull /arith/mul  "), "{whole}");
+    assert!(header.starts_with("000032 34 bytes: ") && header.contains("codec"), "{header}");
+    assert!(end.starts_with("000054 20 bytes: ") && end.contains("the bytes end inside a packet"), "{end}");
+    assert!(out.contains("    000000  47 45 54 20 2f"), "{out}");
+    assert_eq!((code, err.as_str()), (5, "teleport: there are bytes that are no packet, in 3 places\n"));
+}
+
+#[tokio::test]
+async fn a_capture_is_shown_in_the_order_of_time() {
+    let expected = "\
+> is from 127.0.0.1:40000 to 127.0.0.1:9090
+< is from 127.0.0.1:9090 to 127.0.0.1:40000
+  0.000500 > 000000 pull /arith/mul  id 1  protobuf header  body json, 7 B  packet 34 B
+    {
+      \"a\": 6
+    }
+  0.000750 < 000000 reply /arith/mul  id 1  status 200 OK  json header  body json, 2 B  packet 82 B
+    42
+";
+    assert_eq!(teleport_fed(&["dump", "--port", "9090"], &capture()).await, printed(expected));
+    assert_eq!(
+        teleport_fed(&["dump", "--port", "1"], &capture()).await,
+        failed(2, "-: there is no TCP connection over the port 1 in it")
+    );
+    assert_eq!(teleport_fed(&["dump", "--port", "9090"], &pull()).await, failed(2, "-: it is no capture"));
+}
