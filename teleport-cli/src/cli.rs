@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    completions::Completions, dump::Dump, health::Health, listen::Listen, man::Man, proxy::Proxy, pull::Pull,
-    push::Push, routes::Routes,
+    bench::Bench, completions::Completions, dump::Dump, health::Health, listen::Listen, man::Man,
+    proxy::Proxy, pull::Pull, push::Push, routes::Routes,
 };
 
 /// What follows the help of the whole program.
@@ -46,6 +46,7 @@ pub(crate) enum Command {
     Listen(Listen),
     Proxy(Proxy),
     Dump(Dump),
+    Bench(Bench),
     Routes(Routes),
     Health(Health),
     Completions(Completions),

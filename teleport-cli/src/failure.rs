@@ -46,6 +46,11 @@ impl Failure {
         Failure { kind: Kind::Connection, message: message.to_string() }
     }
 
+    /// No answer in time.
+    pub(crate) fn timeout(message: impl Display) -> Self {
+        Failure { kind: Kind::Timeout, message: message.to_string() }
+    }
+
     /// Anything else.
     pub(crate) fn other(message: impl Display) -> Self {
         Failure { kind: Kind::Other, message: message.to_string() }

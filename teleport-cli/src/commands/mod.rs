@@ -1,5 +1,6 @@
 //! The commands, one in each file: what they take, and what they do.
 
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod dump;
 pub(crate) mod health;
@@ -27,6 +28,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Listen(listen) => one_thread()?.block_on(listen.run(paints)),
         Command::Proxy(proxy) => many_threads()?.block_on(proxy.run(paints)),
         Command::Dump(dump) => dump.run(paints),
+        Command::Bench(bench) => bench.run(paints),
         Command::Routes(routes) => one_thread()?.block_on(routes.run(paints)),
         Command::Health(health) => one_thread()?.block_on(health.run(paints)),
         Command::Completions(completions) => completions.run(),

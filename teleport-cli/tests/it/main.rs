@@ -1,5 +1,6 @@
 //! The program as its users run it: a process beside real peers, and what it writes.
 
+mod bench;
 mod common;
 mod dump;
 mod health;
