@@ -1,14 +1,14 @@
 //! Load past the bounds: what waits, what is refused, and that nothing stands still for ever.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use teleport::wire::{Body, Header, Kind, PacketId};
 use teleport::{
     Code, Connection, Context, Limits, Overload, Peer, PeerBuilder, Session, Status, Timeouts, gzip,
 };
-use teleport_tests::{RawPeer, packet};
+use teleport_tests::{RawPeer, json, packet};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
@@ -523,4 +523,101 @@ async fn a_push_or_reply_does_not_wait_for_a_slot_among_the_pulls() {
     let b = b.build().unwrap();
     let session = a.connect(&b).await.unwrap();
     assert_eq!(session.pull("/outer").await.unwrap().decode::<i32>().unwrap(), 7);
+}
+
+/// A peer that runs one handler at a time, which waits until it is let go; the ids of those that have begun, by their bodies.
+fn one_at_a_time(limits: Limits) -> (Peer, Arc<Mutex<Vec<u64>>>, Arc<Semaphore>) {
+    let (begun, gate) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Semaphore::new(0)));
+    let (ids, open) = (begun.clone(), gate.clone());
+    let handler = move |_: Context, id: u64| {
+        ids.lock().unwrap().push(id);
+        let open = open.clone();
+        async move {
+            open.acquire().await.unwrap().forget();
+            Ok(())
+        }
+    };
+    let peer = Peer::builder().pull("/one", handler).unwrap().limits(limits.with_max_pulls_in(1));
+    (peer.build().unwrap(), begun, gate)
+}
+
+/// A pull whose caller waits for so many milliseconds.
+async fn pull_within(raw: &mut RawPeer, timeout_ms: u32, id: u64) {
+    let header = Header { timeout_ms, ..Header::new(PacketId::Sequence(id), Kind::PULL, "/one") };
+    raw.send_packet(&header, json(&id.to_string())).await;
+}
+
+/// All that was sent is read, and handled as far as it may.
+async fn settle() {
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn answers(raw: &mut RawPeer, count: usize) -> Vec<(u64, i32)> {
+    let mut answers = Vec::new();
+    for _ in 0..count {
+        let reply = raw.receive().await;
+        answers.push((reply.id().number().unwrap(), reply.code()));
+    }
+    answers
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_still_waited_for_is_run_though_those_before_it_are_not() {
+    let (server, begun, gate) = one_at_a_time(Limits::default());
+    let (mut raw, _session) = RawPeer::connect(&server).await;
+    pull_within(&mut raw, 0, 0).await;
+    for id in 1..=4 {
+        pull_within(&mut raw, 100, id).await;
+    }
+    settle().await;
+    tokio::time::advance(Duration::from_millis(90)).await;
+    for id in 5..=6 {
+        pull_within(&mut raw, 100, id).await;
+    }
+    pull_within(&mut raw, 0, 7).await;
+    settle().await;
+    gate.add_permits(3);
+    assert_eq!(answers(&mut raw, 3).await, [(0, 200), (6, 200), (5, 200)]);
+    settle().await;
+    assert_eq!(*begun.lock().unwrap(), [0, 6, 5, 4]);
+    // The time of the oldest is up, of the one that runs too.
+    tokio::time::advance(Duration::from_millis(20)).await;
+    settle().await;
+    gate.add_permits(1);
+    let mut rest = answers(&mut raw, 5).await;
+    rest.sort_unstable();
+    assert_eq!(rest, [(1, 504), (2, 504), (3, 504), (4, 504), (7, 200)]);
+    assert_eq!(*begun.lock().unwrap(), [0, 6, 5, 4, 7], "those that are late are not run");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_line_is_read_past_as_long_as_it_has_pulls_to_give_up() {
+    let (server, begun, gate) = one_at_a_time(Limits::default().with_max_queued(2_000));
+    let (mut raw, _session) = RawPeer::connect(&server).await;
+    pull_within(&mut raw, 0, 0).await;
+    for id in 1..=5 {
+        pull_within(&mut raw, 1_000, id).await;
+    }
+    settle().await;
+    tokio::time::advance(Duration::from_millis(250)).await;
+    for id in 6..=20 {
+        pull_within(&mut raw, 1_000, id).await;
+    }
+    settle().await;
+    for (id, is) in [(1, raw.receive().await), (2, raw.receive().await)] {
+        assert_eq!((is.id().number(), is.code()), (Some(id), 503));
+        for part in ["limits.max_pulls_in", "limits.max_held", "limits.max_queued", "a quarter of its time"] {
+            assert!(is.status().contains(part), "{}", is.status());
+        }
+    }
+    // The others are not stale, so the other side is held back, until there is room.
+    gate.add_permits(100);
+    let rest = answers(&mut raw, 19).await;
+    let refused: Vec<u64> = rest.iter().filter(|(_, code)| *code == 503).map(|(id, _)| *id).collect();
+    assert_eq!(refused, [3, 4, 5], "{rest:?}");
+    let mut served = begun.lock().unwrap().clone();
+    served.sort_unstable();
+    assert!(served.into_iter().eq([0].into_iter().chain(6..=20)), "{rest:?}");
 }

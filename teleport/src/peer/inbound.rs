@@ -11,7 +11,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use hooked::Seen;
-use line::{Line, Parked};
+use line::{Line, Parked, Turn};
 use watch::Watch;
 
 use crate::buffer;
@@ -37,6 +37,10 @@ thread_local! {
 
 /// What a peer is told that knows nothing of notices.
 const CLOSING: &str = "the session is closing";
+
+/// What the caller of a pull is told that is given up for others.
+const STANDS: &str = "it waited for a quarter of its time in a line that is full (settings `limits.max_pulls_in`, \
+                      `limits.max_held` and `limits.max_queued`)";
 
 /// Hands packets to handlers, and replies to callers.
 ///
@@ -138,14 +142,15 @@ impl Dispatch {
         }
         let mut any = false;
         self.session = Session::upgrade_pinned(&self.handle, self.generation);
+        self.give_up_stale(out);
         while self.can_resume(out) {
-            let Some(Parked { packet, since, travel }) = self.line.pop() else { break };
-            let (header, header_codec) = (packet.header().into_owned(), packet.header_codec());
-            if travel.as_ref().and_then(|travel| travel.deadline).is_some_and(|deadline| deadline <= now()) {
-                let log = self.log(&header, || packet, since);
-                self.refuse(log, (&header, header_codec), too_late(&header.uri), out);
-            } else {
-                self.start(&header, header_codec, out, (since, travel), || packet);
+            let Some(turn) = self.line.pop(now) else { break };
+            match turn {
+                Turn::Late(late) => self.turn_away(late, out, |header| too_late(&header.uri)),
+                Turn::Run(Parked { packet, since, travel, .. }) => {
+                    let (header, header_codec) = (packet.header().into_owned(), packet.header_codec());
+                    self.start(&header, header_codec, out, (since, travel), || packet);
+                }
             }
             self.came_early = self.came_early.saturating_sub(1);
             any = true;
@@ -153,6 +158,28 @@ impl Dispatch {
         self.session = None;
         self.warm.cool();
         any
+    }
+
+    /// Makes room in a line that is too long, at the cost of pulls that have lost much of their time in it. Were the reader to
+    /// stop instead, what its callers send meanwhile would get old where nobody sees how old it is.
+    fn give_up_stale(&mut self, out: &mut Output) {
+        while self.line.bytes() > self.most()
+            && let Some(stale) = self.line.pop_stale(now())
+        {
+            self.turn_away(stale, out, |_| Status::unavailable(STANDS));
+        }
+    }
+
+    /// Answers one that has waited in line, and is not run.
+    fn turn_away(
+        &mut self,
+        Parked { packet, since, .. }: Parked,
+        out: &mut Output,
+        status: impl FnOnce(&Header<'_>) -> Status,
+    ) {
+        let (header, header_codec) = (packet.header().into_owned(), packet.header_codec());
+        let log = self.log(&header, || packet, since);
+        self.refuse(log, (&header, header_codec), status(&header), out);
     }
 
     /// Whether a packet waits and need not.
@@ -435,7 +462,8 @@ impl Dispatch {
             return refuse(log, &self.shared, (header, header_codec), &Status::unavailable(text), out);
         }
         let since = self.shared.settings.logs.are_wanted().then(now);
-        self.line.push(Parked { packet: packet(), since, travel });
+        self.line.push(Parked::new(header, packet(), since, travel));
+        self.give_up_stale(out);
     }
 
     /// The log of a call that has come, where somebody listens; `since` then, where it had to wait.

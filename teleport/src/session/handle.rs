@@ -17,7 +17,8 @@ use crate::socket::TlsInfo;
 /// One long-lived connection between two peers; either side may pull and push.
 ///
 /// Packets are taken in the order in which they were sent: handlers begin in that order, and one that is ready at
-/// once has run before the next begins. Those that wait run side by side.
+/// once has run before the next begins. Those that wait run side by side. Only pulls whose callers give up at a known time may
+/// be passed by others, where so many wait that they would be served too late ([`Overload::Wait`](crate::Overload::Wait)).
 ///
 /// Cheap to clone: all clones are the same session. It ends when either side closes it, when the connection is
 /// lost, or when the peer that made it and all handles to it are dropped. One that [redials](crate::Redial) outlives its

@@ -102,6 +102,12 @@ pub struct Limits {
 pub enum Overload {
     /// It waits in line for its turn, and is answered late. When the line is full nothing more is read, so that the
     /// transport holds the other side back. One whose time is up meanwhile is not run.
+    ///
+    /// All begin in the order in which they came, as long as that serves them. Where the oldest of those that brought a time
+    /// of their own (see [`Context::deadline`](crate::Context::deadline)) has waited for a quarter of it, the newest of
+    /// them goes first: it has time left to be served, and who would begin with the oldest would serve each of them just too
+    /// late. If the line is full as well, the oldest is answered with 503. Pushes, and pulls without such a time, keep their
+    /// order and their turns.
     #[default]
     Wait,
     /// It is answered with 503 at once, and not run, so that its caller can go elsewhere. Pushes, whose senders would not be

@@ -94,7 +94,7 @@ impl Dispatch {
                 left.into_iter().for_each(|left| answer(left, &status, out));
                 self.came_early = waiting.len();
                 for packet in waiting {
-                    self.line.push(Parked { packet, since: None, travel: None });
+                    self.line.push(Parked::early(packet));
                 }
             }
             Err(status) => {
