@@ -27,7 +27,7 @@ Examples:
   teleport dump stream.bin
   tcpdump -i lo -w - tcp port 9090 | teleport dump - --port 9090
   teleport dump capture.pcap --port 9090 --json | jq 'select(.status.code != 200)'
-  echo 00 00 00 08 70 10 01 1a 02 2f 61 0a 01 | teleport dump --hex")]
+  echo 00 00 00 07 70 10 01 1a 02 2f 61 00 00 00 03 6a 34 32 | teleport dump --hex")]
 pub(crate) struct Dump {
     /// File to read; standard input without it, or as -.
     #[arg(default_value = "-", hide_default_value = true)]

@@ -22,7 +22,8 @@ pub(super) fn write(text: &mut String, figures: &Figures, width: usize, paint: P
         let label = paint.faint(format!("<= {:>7}", time(bucket.to_us as f64)));
         let numbers = paint.faint(format!("{:>12} {percent:>5.1} %", count(bucket.calls)));
         let bar = bar(part, room);
-        let _ = writeln!(text, "{label} {numbers} {}", bar.trim_end());
+        let line = format!("{label} {numbers} {bar}");
+        let _ = writeln!(text, "{}", line.trim_end());
     }
 }
 
