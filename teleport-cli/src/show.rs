@@ -1,6 +1,7 @@
 //! Bodies and texts of other peers, for people.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
+use std::io::Write as _;
 
 use teleport::{Codec, Json, Plain};
 
@@ -14,9 +15,36 @@ const LINE: usize = 16;
 pub(crate) fn safe(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() { safe.extend(c.escape_default()) } else { safe.push(c) }
+        if is_dangerous(c) { safe.extend(c.escape_default()) } else { safe.push(c) }
     }
     safe
+}
+
+/// JSON without what a terminal would obey: still JSON, and of the same value.
+pub(crate) fn safe_json(json: &impl Display) -> String {
+    let json = json.to_string();
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        // All of them are of four digits, and stand in strings only.
+        if is_dangerous(c) {
+            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+/// Writes a line to standard error. Where nobody reads that any more, what the program is there for goes on.
+pub(crate) fn note(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Control characters, ends of lines, and what turns the direction of writing.
+fn is_dangerous(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// A codec as people know it.
@@ -47,9 +75,9 @@ pub(crate) fn line(id: u8, payload: &[u8]) -> Option<String> {
     if matches!(id, 0 | Json::ID)
         && let Ok(value) = serde_json::from_str::<serde_json::Value>(text)
     {
-        return Some(value.to_string());
+        return Some(safe_json(&value));
     }
-    (id == Plain::ID).then(|| serde_json::Value::from(text).to_string())
+    (id == Plain::ID).then(|| safe_json(&serde_json::Value::from(text)))
 }
 
 /// Two hexadecimal digits for each byte.
@@ -103,7 +131,7 @@ fn write_pretty(text: &mut String, value: &serde_json::Value, depth: usize, pain
             text.push_str("{\n");
             for (at, (name, field)) in fields.iter().enumerate() {
                 indent(text, depth + 1);
-                let _ = write!(text, "{}: ", paint.name(Value::from(name.as_str())));
+                let _ = write!(text, "{}: ", paint.name(safe_json(&Value::from(name.as_str()))));
                 write_pretty(text, field, depth + 1, paint);
                 text.push_str(if at + 1 < fields.len() { ",\n" } else { "\n" });
             }
@@ -111,7 +139,7 @@ fn write_pretty(text: &mut String, value: &serde_json::Value, depth: usize, pain
             text.push('}');
         }
         Value::String(_) => {
-            let _ = write!(text, "{}", paint.good(value));
+            let _ = write!(text, "{}", paint.good(safe_json(value)));
         }
         other => {
             let _ = write!(text, "{other}");
@@ -139,6 +167,18 @@ mod tests {
         assert_eq!(body(b'b', b"\x01A", plain()), format!("000000  01 41{}  .A\n", " ".repeat(3 * LINE - 6)));
         assert_eq!(body(Json::ID, b"", plain()), "");
         assert!(body(Json::ID, b"\xff", plain()).starts_with("000000  ff"), "no text, whatever it says");
+    }
+
+    #[test]
+    fn a_terminal_has_nothing_to_obey() {
+        // What begins a command in one byte, what turns the direction, what ends a line.
+        let text = "a\u{9b}31m\u{202e}b\u{2028}c";
+        assert_eq!(safe(text), r"a\u{9b}31m\u{202e}b\u{2028}c");
+        let json = serde_json::json!({ text: text }).to_string();
+        let escaped = r#""a\u009b31m\u202eb\u2028c""#;
+        assert_eq!(body(Json::ID, json.as_bytes(), plain()), format!("{{\n  {escaped}: {escaped}\n}}\n"));
+        assert_eq!(line(Json::ID, json.as_bytes()), Some(format!("{{{escaped}:{escaped}}}")));
+        assert_eq!(line(Plain::ID, text.as_bytes()).as_deref(), Some(escaped));
     }
 
     #[test]

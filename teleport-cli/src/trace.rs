@@ -4,7 +4,7 @@ use teleport::plugin::{IncomingReply, Plugin, Verdict, Written};
 use teleport::wire::Kind;
 
 use crate::paint::Paint;
-use crate::show::{codec, gzip, safe};
+use crate::show::{codec, gzip, note, safe};
 
 /// Writes a line to standard error for each packet.
 pub(crate) struct Trace(pub(crate) Paint);
@@ -37,7 +37,7 @@ impl Plugin for Trace {
             gzip(header.gzip),
             reply.elapsed(),
         );
-        eprintln!("{} {text}", self.0.name("<"));
+        note(format_args!("{} {text}", self.0.name("<")));
         Ok(())
     }
 }
@@ -53,6 +53,6 @@ impl Trace {
             call.bytes(),
             call.session().remote_addr(),
         );
-        eprintln!("{} {text}", self.0.name(">"));
+        note(format_args!("{} {text}", self.0.name(">")));
     }
 }

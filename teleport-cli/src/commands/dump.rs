@@ -85,7 +85,7 @@ impl Dump {
             };
             for connection in others {
                 let Some(flow) = connection.flows.first() else { continue };
-                eprintln!("not shown: the connection from {} to {}", flow.from, flow.to);
+                show::note(format_args!("not shown: the connection from {} to {}", flow.from, flow.to));
             }
             printer.connection(connection)?;
         }
@@ -158,7 +158,7 @@ impl Printer {
                     let mut line = placed(place, length);
                     line["problem"] = problem.as_str().into();
                     line["hex"] = show::digits(&bytes[..length.min(MAX_BAD)]).into();
-                    format!("{line}\n")
+                    show::safe_json(&line) + "\n"
                 } else {
                     let shown = show::hex(&bytes[..length.min(MAX_BAD)], self.paint);
                     let shown: String = shown.lines().map(|line| format!("    {line}\n")).collect();
@@ -250,7 +250,7 @@ fn packet_line(packet: &PacketRef<'_>, length: usize, place: Place) -> String {
             Err(problem) => line["problem"] = problem.into(),
         }
     }
-    format!("{line}\n")
+    show::safe_json(&line) + "\n"
 }
 
 /// What every line says.

@@ -101,6 +101,7 @@ impl Listen {
                     }
                     let answered = match &*answer {
                         Answer::Nothing => Ok(ReplyBody::empty()),
+                        Answer::Echo if cx.raw_body().is_none() => Ok(ReplyBody::empty()),
                         Answer::Echo => Ok(ReplyBody::payload(cx.codec(), cx.payload())),
                         Answer::Status(status) => Err(status.clone()),
                         Answer::Body(codec, body, gzip) => {
@@ -135,7 +136,7 @@ impl Listen {
         }
         let peer = builder.plugin(Sessions(paints.err)).build().map_err(Failure::usage)?;
         let address = peer.listen(&self.address).await.map_err(|error| Failure::connection(&error))?;
-        eprintln!("listening at {address}");
+        show::note(format_args!("listening at {address}"));
         tokio::select! {
             report = peer.until_signal() => ended(report),
             () = log.end.notified() => {
@@ -208,7 +209,7 @@ fn line(cx: &Context) -> String {
             None => object["hex"] = show::digits(cx.payload()).into(),
         }
     }
-    format!("{object}\n")
+    show::safe_json(&object) + "\n"
 }
 
 /// Tells who comes and goes.
@@ -220,11 +221,11 @@ impl Plugin for Sessions {
     }
 
     async fn after_open(&self, opened: &Opened<'_>) {
-        eprintln!("{}", self.0.faint(format_args!("{} has come", opened.session().remote_addr())));
+        show::note(self.0.faint(format_args!("{} has come", opened.session().remote_addr())));
     }
 
     async fn after_disconnect(&self, session: &Disconnected<'_>) {
-        eprintln!("{}", self.0.faint(format_args!("{} has gone", session.remote_addr())));
+        show::note(self.0.faint(format_args!("{} has gone", session.remote_addr())));
     }
 }
 

@@ -1,42 +1,48 @@
-//! `teleport listen` and `teleport proxy`: programs that go on until they are told to stop.
+//! `teleport listen`: a program that goes on until it is told to stop.
 
 use std::process::ExitStatus;
 
 use teleport::plugins::Auth;
-use teleport::{Bincode, Context, Peer, Session};
+use teleport::{Bincode, Peer, Session};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout};
 
 use crate::common::{at, command, teleport};
 
 /// One that runs, and has told where it listens.
-struct Running {
-    child: Child,
-    address: String,
-    out: Lines<BufReader<ChildStdout>>,
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) address: String,
+    out: Option<Lines<BufReader<ChildStdout>>>,
     err: Lines<BufReader<ChildStderr>>,
 }
 
 impl Running {
-    async fn start(args: &[&str]) -> Running {
+    pub(crate) async fn start(args: &[&str]) -> Running {
         let mut child = command(args).spawn().expect("the program was built for this test");
         let out = BufReader::new(child.stdout.take().expect("it was asked for")).lines();
         let mut err = BufReader::new(child.stderr.take().expect("it was asked for")).lines();
         let first = err.next_line().await.unwrap().expect("it tells where it listens");
         let address = first.strip_prefix("listening at ").unwrap_or_else(|| panic!("{first}"));
         let address = address.split(',').next().unwrap_or_default().to_owned();
-        Running { child, address, out, err }
+        Running { child, address, out: Some(out), err }
     }
 
-    async fn line(&mut self) -> String {
-        self.out.next_line().await.unwrap().expect("another line")
+    pub(crate) async fn line(&mut self) -> String {
+        let out = self.out.as_mut().expect("it is read");
+        out.next_line().await.unwrap().expect("another line")
     }
 
-    async fn dial(&self) -> Session {
+    /// Whoever reads what it prints goes away, as `head` does.
+    pub(crate) fn unread(&mut self) {
+        self.out = None;
+    }
+
+    pub(crate) async fn dial(&self) -> Session {
         Peer::builder().build().unwrap().dial(&self.address).await.unwrap()
     }
 
-    async fn end(mut self) -> ExitStatus {
+    pub(crate) async fn end(mut self) -> ExitStatus {
         self.child.wait().await.unwrap()
     }
 }
@@ -70,11 +76,12 @@ async fn pulls_and_pushes_are_shown_and_answered() {
 
 #[tokio::test]
 async fn it_echoes_and_refuses_and_tells_programs() {
-    let mut echo = Running::start(&["listen", "127.0.0.1:0", "--echo", "--json", "--count", "2"]).await;
+    let mut echo = Running::start(&["listen", "127.0.0.1:0", "--echo", "--json", "--count", "3"]).await;
     let session = echo.dial().await;
     let from = session.local_addr();
     assert_eq!(session.pull("/a").body("x").gzip(6).await.unwrap().decode::<String>().unwrap(), "x");
     assert_eq!(session.pull("/b").payload(99, b"\xff").await.unwrap().payload(), b"\xff");
+    assert!(session.pull("/c").await.unwrap().raw_body().is_empty(), "none was sent");
     let lines = [
         format!(
             r#"{{"body":"x","bytes":3,"codec":"json","from":"{from}","gzip":6,"id":"0","kind":"pull","uri":"/a"}}"#
@@ -117,42 +124,8 @@ async fn an_address_that_is_taken_is_told() {
     assert!(ran.err.contains("Address already in use") && ran.err.lines().count() == 1, "{}", ran.err);
 }
 
-#[tokio::test]
-async fn a_proxy_passes_on_and_shows_what_passes() {
-    let upstream = Peer::builder()
-        .pull("/double", |_: Context, n: i64| async move { Ok(2 * n) })
-        .unwrap()
-        .listen("127.0.0.1:0")
-        .await
-        .unwrap();
-    let address = at(&upstream, "");
-    for per_client in [&[][..], &["--per-client"]] {
-        let args = [&["proxy", "127.0.0.1:0", &address, "-v"][..], per_client].concat();
-        let mut proxy = Running::start(&args).await;
-        let session = proxy.dial().await;
-        let from = session.local_addr();
-        assert_eq!(session.pull("/double").body(&21).await.unwrap().decode::<i64>().unwrap(), 42);
-        assert_eq!(proxy.line().await, format!("> pull /double  id 0  from {from}  body json, 2 B"));
-        assert_eq!(
-            proxy.line().await,
-            format!("< reply /double  id 0  to {from}  status 200 OK  body json, 2 B")
-        );
-        assert!(proxy.line().await.starts_with("  /double answered after "));
-        assert_eq!(session.pull("/none").await.unwrap_err().code().map(i32::from), Some(404));
-        assert_eq!(proxy.line().await, format!("> pull /none  id 1  from {from}  body none, 0 B"));
-        let refused = proxy.line().await;
-        assert!(
-            refused.contains("status 404 Not Found: nothing takes the pull /none  body none, 0 B"),
-            "{refused}"
-        );
-        drop(session);
-        interrupt(&proxy.child).await;
-        assert!(proxy.end().await.success());
-    }
-}
-
 /// What ctrl-c does.
-async fn interrupt(child: &Child) {
+pub(crate) async fn interrupt(child: &Child) {
     let id = child.id().expect("it runs").to_string();
     let killed = tokio::process::Command::new("kill").args(["-INT", &id]).status().await.unwrap();
     assert!(killed.success());

@@ -6,6 +6,7 @@ mod dump;
 mod health;
 mod help;
 mod listen;
+mod proxy;
 mod pull;
 mod push;
 mod routes;
