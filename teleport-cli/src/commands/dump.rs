@@ -7,8 +7,9 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 use teleport::gzip;
-use teleport::wire::{Kind, PacketRef};
+use teleport::wire::{Features, Kind, PacketRef};
 
+use crate::dump::parts::{Joined, Parts};
 use crate::dump::pcap::{self, Connection};
 use crate::dump::split::{Piece, split};
 use crate::failure::{Failure, Outcome};
@@ -71,7 +72,7 @@ impl Dump {
         if self.hex {
             bytes = unhex(&bytes)?;
         }
-        let mut printer = Printer { json: self.json, paint: paints.out, packets: 0, bad: 0 };
+        let mut printer = Printer { json: self.json, paint: paints.out, bad: 0, parts: Default::default() };
         if self.port.is_none() && !pcap::is_pcap(&bytes) {
             for piece in split(&bytes) {
                 printer.print(&piece, Place { offset: piece.start() as u64, came: None })?;
@@ -89,6 +90,7 @@ impl Dump {
             }
             printer.connection(connection)?;
         }
+        printer.rest()?;
         match printer.bad {
             0 => Ok(()),
             1 => Err(Failure::other("there are bytes that are no packet, in one place")),
@@ -109,8 +111,9 @@ impl Piece<'_> {
 struct Printer {
     json: bool,
     paint: Paint,
-    packets: u64,
     bad: u64,
+    /// Of each direction.
+    parts: [Parts; 2],
 }
 
 impl Printer {
@@ -142,30 +145,66 @@ impl Printer {
     }
 
     fn print(&mut self, piece: &Piece<'_>, place: Place) -> Outcome {
-        let text = match piece {
+        let parts = usize::from(place.came.is_some_and(|(_, there)| !there));
+        match piece {
             Piece::Packet(range, packet) => {
-                self.packets += 1;
-                if self.json {
-                    packet_line(packet, range.len(), place)
-                } else {
-                    self.packet(packet, range.len(), place)
+                self.one(packet, range.len(), place, None)?;
+                if packet.header.kind != Kind::PART {
+                    return Ok(());
+                }
+                let mut whole = Vec::new();
+                match self.parts[parts].add(packet.body.payload(), &mut whole) {
+                    Joined::Incomplete => Ok(()),
+                    Joined::Whole { packet, bytes, parts } => self.one(&packet, bytes, place, Some(parts)),
+                    Joined::Bad(problem) => self.problem(
+                        &whole,
+                        whole.len(),
+                        place,
+                        &format!("the parts are no packet: {problem}"),
+                    ),
                 }
             }
             Piece::Bad(range, bytes, problem) => {
-                self.bad += 1;
-                let length = range.len();
-                if self.json {
-                    let mut line = placed(place, length);
-                    line["problem"] = problem.as_str().into();
-                    line["hex"] = show::digits(&bytes[..length.min(MAX_BAD)]).into();
-                    show::safe_json(&line) + "\n"
-                } else {
-                    let shown = show::hex(&bytes[..length.min(MAX_BAD)], self.paint);
-                    let shown: String = shown.lines().map(|line| format!("    {line}\n")).collect();
-                    let problem = self.paint.bad(show::safe(problem));
-                    format!("{} {length} bytes: {problem}\n{shown}", self.place(place))
+                // What is missing may have been one of them.
+                if self.parts[parts].give_up() {
+                    self.problem(&[], 0, place, "the packet whose parts came before is not whole")?;
                 }
+                self.problem(bytes, range.len(), place, problem)
             }
+        }
+    }
+
+    /// What is left at the end.
+    fn rest(&mut self) -> Outcome {
+        for parts in 0..self.parts.len() {
+            if self.parts[parts].give_up() {
+                let problem = "the bytes end before the last part of a packet";
+                self.problem(&[], 0, Place::default(), problem)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn one(&self, packet: &PacketRef<'_>, length: usize, place: Place, parts: Option<usize>) -> Outcome {
+        self.write(&if self.json {
+            packet_line(packet, length, place, parts)
+        } else {
+            self.packet(packet, length, place, parts)
+        })
+    }
+
+    fn problem(&mut self, bytes: &[u8], length: usize, place: Place, problem: &str) -> Outcome {
+        self.bad += 1;
+        let bytes = &bytes[..bytes.len().min(MAX_BAD)];
+        let text = if self.json {
+            let mut line = placed(place, length);
+            line["problem"] = problem.into();
+            line["hex"] = show::digits(bytes).into();
+            show::safe_json(&line) + "\n"
+        } else {
+            let shown: String =
+                show::hex(bytes, self.paint).lines().map(|line| format!("    {line}\n")).collect();
+            format!("{} {length} bytes: {}\n{shown}", self.place(place), self.paint.bad(show::safe(problem)))
         };
         self.write(&text)
     }
@@ -181,7 +220,7 @@ impl Printer {
         format!("{}", self.paint.faint(format_args!("{came}{offset:06x}")))
     }
 
-    fn packet(&self, packet: &PacketRef<'_>, length: usize, place: Place) -> String {
+    fn packet(&self, packet: &PacketRef<'_>, length: usize, place: Place, parts: Option<usize>) -> String {
         let header = &packet.header;
         let mut text = format!("{} {}", self.place(place), kind(header.kind));
         if !header.uri.is_empty() {
@@ -198,11 +237,13 @@ impl Printer {
         }));
         notes.extend((header.timeout_ms > 0).then(|| format!("timeout {} ms", header.timeout_ms)));
         notes.extend(header.trace.as_ref().map(|trace| format!("trace {trace}")));
-        notes.extend((header.features.bits() != 0).then(|| format!("understands {:?}", header.features)));
+        let features = features(header.features);
+        notes.extend((!features.is_empty()).then(|| format!("understands {}", features.join(", "))));
         notes.push(format!("{} header", show::codec(packet.header_codec)));
         let (codec, payload) = (packet.body.codec(), packet.body.payload());
         notes.push(format!("body {}, {} B{}", show::codec(codec), payload.len(), show::gzip(header.gzip)));
         notes.push(format!("packet {length} B"));
+        notes.extend(parts.map(|parts| format!("came in {parts} parts")));
         text += &format!("  {}\n", notes.join("  "));
         if header.kind == Kind::PART {
             return text;
@@ -220,7 +261,7 @@ impl Printer {
     }
 }
 
-fn packet_line(packet: &PacketRef<'_>, length: usize, place: Place) -> String {
+fn packet_line(packet: &PacketRef<'_>, length: usize, place: Place, parts: Option<usize>) -> String {
     let header = &packet.header;
     let (codec, payload) = (packet.body.codec(), packet.body.payload());
     let mut line = placed(place, length);
@@ -241,13 +282,23 @@ fn packet_line(packet: &PacketRef<'_>, length: usize, place: Place) -> String {
     if let Some(trace) = &header.trace {
         line["traceparent"] = trace.to_string().into();
     }
+    let features = features(header.features);
+    if !features.is_empty() {
+        line["understands"] = features.into();
+    }
+    if let Some(parts) = parts {
+        line["parts"] = parts.into();
+    }
     if header.kind != Kind::PART && !payload.is_empty() {
         match inflated(packet) {
             Ok(body) => match show::line(codec, &body).and_then(|body| serde_json::from_str(&body).ok()) {
                 Some(body) => line["body"] = body,
                 None => line["hex"] = show::digits(&body).into(),
             },
-            Err(problem) => line["problem"] = problem.into(),
+            Err(problem) => {
+                line["problem"] = problem.into();
+                line["hex"] = show::digits(payload).into();
+            }
         }
     }
     show::safe_json(&line) + "\n"
@@ -269,8 +320,23 @@ fn kind(kind: Kind) -> String {
         Kind::REPLY => "reply".into(),
         Kind::PUSH | Kind::PUSH_ALT => "push".into(),
         Kind::PART => "part".into(),
+        Kind::CANCEL => "cancel".into(),
         other => format!("type {}", other.number()),
     }
+}
+
+/// What a side announces, by name; what this version has no name for, by its bit.
+fn features(set: Features) -> Vec<String> {
+    let name = |feature| match feature {
+        Features::PARTS => "parts".to_owned(),
+        Features::FAREWELL => "farewell".into(),
+        Features::DEADLINE => "deadline".into(),
+        Features::CANCEL => "cancel".into(),
+        Features::TRACE => "trace".into(),
+        other => format!("{:#x}", other.bits()),
+    };
+    let all = (0..u32::BITS).map(|bit| Features::new(1 << bit));
+    all.filter(|feature| set.contains(*feature)).map(name).collect()
 }
 
 /// The body as it was before it was compressed.

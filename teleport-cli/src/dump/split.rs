@@ -21,11 +21,7 @@ const MOST_TRIES: usize = 100_000;
 
 /// Takes `bytes` apart. Where they are no packet, it goes on at the next place where one can be read.
 pub(crate) fn split(bytes: &[u8]) -> Vec<Piece<'_>> {
-    let splitter = Splitter {
-        bytes,
-        codecs: HeaderCodecs::default(),
-        limits: Limits::default().with_max_body(MAX_BODY),
-    };
+    let splitter = Splitter { bytes, codecs: HeaderCodecs::default(), limits: limits() };
     let (mut pieces, mut at, mut tries) = (Vec::new(), 0, MOST_TRIES);
     while at < bytes.len() {
         let piece = splitter.piece(at, &mut tries);
@@ -35,6 +31,11 @@ pub(crate) fn split(bytes: &[u8]) -> Vec<Piece<'_>> {
         pieces.push(piece);
     }
     pieces
+}
+
+/// What is believed of sizes.
+pub(super) fn limits() -> Limits {
+    Limits::default().with_max_body(MAX_BODY)
 }
 
 struct Splitter<'a> {
@@ -90,7 +91,8 @@ impl<'a> Splitter<'a> {
 }
 
 fn is_known(kind: Kind) -> bool {
-    [Kind::PULL, Kind::REPLY, Kind::PUSH, Kind::PUSH_ALT, Kind::PART].contains(&kind)
+    // Also those that only peers of this project send.
+    [Kind::PULL, Kind::REPLY, Kind::PUSH, Kind::PUSH_ALT, Kind::PART, Kind::CANCEL].contains(&kind)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `teleport dump`.
 
 use teleport::gzip;
-use teleport::wire::{self, Body, Header, HeaderCodecs, Kind, Limits, PacketId};
+use teleport::wire::{self, Body, Features, Header, HeaderCodecs, Kind, Limits, PacketId};
 
 use crate::common::{Ran, failed, printed, teleport_fed};
 
@@ -125,4 +125,82 @@ async fn a_capture_is_shown_in_the_order_of_time() {
         failed(2, "-: there is no TCP connection over the port 1 in it")
     );
     assert_eq!(teleport_fed(&["dump", "--port", "9090"], &pull()).await, failed(2, "-: it is no capture"));
+}
+
+#[tokio::test]
+async fn what_goes_beyond_the_specification_is_named_and_parts_are_put_together() {
+    let header = Header {
+        features: Features::PARTS | Features::CANCEL | Features::new(1 << 30),
+        timeout_ms: 250,
+        ..Header::new(PacketId::Text("3".into()), Kind::PULL, "/large")
+    };
+    let large = packet(b'p', &header, Body::Payload { codec: b's', payload: b"in parts" });
+    let part = |content| {
+        let header = Header::new(PacketId::Sequence(0), Kind::PART, "");
+        packet(b'p', &header, Body::Payload { codec: 0, payload: content })
+    };
+    let cancel = packet(b'p', &Header::new(PacketId::Text("3".into()), Kind::CANCEL, ""), Body::None);
+    let stream = [&part(&large[..20])[..], &pull(), &part(&large[20..]), &cancel].concat();
+    let length = large.len();
+    let expected = format!(
+        "\
+000000 part  id 0  protobuf header  body none, 20 B  packet 32 B
+000020 pull /arith/mul  id 1  protobuf header  body json, 7 B  packet 34 B
+    {{
+      \"a\": 6
+    }}
+000042 part  id 0  protobuf header  body none, {rest} B  packet {part} B
+000042 pull /large  id 3  timeout 250 ms  understands parts, cancel, 0x40000000  protobuf header  body plain, 8 B  packet {length} B  came in 2 parts
+    in parts
+{cancelled:06x} cancel  id 3  protobuf header  body none, 0 B  packet 14 B
+",
+        rest = length - 20,
+        part = length - 8,
+        cancelled = 0x42 + length - 8,
+    );
+    assert_eq!(teleport_fed(&["dump"], &stream).await, printed(&expected));
+    let ran = teleport_fed(&["dump", "--json"], &stream).await;
+    let joined = ran.out.lines().nth(3).unwrap_or_else(|| panic!("{ran:?}"));
+    for said in [r#""parts":2"#, r#""understands":["parts","cancel","0x40000000"]"#, r#""body":"in parts""#] {
+        assert!(joined.contains(said), "{joined}");
+    }
+    // Behind what is no packet, a cancel is found as well.
+    let Ran { out, .. } = teleport_fed(&["dump"], &[b"GET / HTTP", &cancel[..]].concat()).await;
+    assert!(out.contains("00000a cancel"), "{out}");
+}
+
+#[tokio::test]
+async fn parts_without_their_last_are_told() {
+    let header = Header::new(PacketId::Sequence(0), Kind::PART, "");
+    let part = packet(b'p', &header, Body::Payload { codec: 0, payload: &pull()[..20] });
+    let Ran { code, out, .. } = teleport_fed(&["dump"], &part).await;
+    assert!(out.contains("the bytes end before the last part of a packet"), "{out}");
+    assert_eq!(code, 5);
+    let Ran { code, out, .. } = teleport_fed(&["dump"], &[&part[..], b"GET / HTTP", &pull()].concat()).await;
+    assert!(out.contains("the packet whose parts came before is not whole"), "{out}");
+    assert!(out.contains("pull /arith/mul"), "{out}");
+    assert_eq!(code, 5);
+}
+
+#[tokio::test]
+async fn all_that_the_original_wrote_is_read() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/go-v2.0.jsonl.gz");
+    let mut lines = Vec::new();
+    gzip::inflate(&std::fs::read(file).unwrap(), 64 << 20, &mut lines).unwrap();
+    let mut stream = Vec::new();
+    let mut raw = Vec::new();
+    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let vector: serde_json::Value = serde_json::from_slice(line).unwrap();
+        let digits = vector["wire_hex"].as_str().unwrap().as_bytes();
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        stream.extend(digits.chunks(2).map(byte));
+        raw.push(vector["body_kind"] == "raw");
+    }
+    let Ran { code, out, err } = teleport_fed(&["dump", "--json"], &stream).await;
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(out.lines().count(), raw.len());
+    for (line, raw) in out.lines().zip(raw) {
+        // A raw body is no gzip, whatever its header says.
+        assert!(raw || !line.contains("\"problem\""), "{line}");
+    }
 }
