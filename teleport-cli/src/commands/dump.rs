@@ -1,14 +1,18 @@
 //! `teleport dump`.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use serde::Deserialize;
+use serde::de::value::MapDeserializer;
 use serde_json::{Value, json};
-use teleport::gzip;
 use teleport::wire::{Features, Kind, PacketRef};
+use teleport::{Limits, gzip};
 
+use crate::dump::file::is_capture;
 use crate::dump::parts::{Joined, Parts};
 use crate::dump::pcap::{self, Connection};
 use crate::dump::split::{Piece, split};
@@ -19,8 +23,8 @@ use crate::show;
 
 /// Take captured bytes apart, and print each packet.
 ///
-/// The bytes are those of one direction of a connection; or a capture by tcpdump or Wireshark in the format pcap, of which
-/// both directions of one connection are shown. Bytes that are no packet are shown with their offset and the reason, and
+/// The bytes are those of one direction of a connection; or a capture by tcpdump or Wireshark, pcap or pcapng, of
+/// which both directions of one connection are shown. Bytes that are no packet are shown with their offset and the reason, and
 /// reading goes on where it can; the exit code is then 5.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -39,6 +43,9 @@ pub(crate) struct Dump {
     /// The bytes are written in hexadecimal digits; spaces between them don't count.
     #[arg(long, conflicts_with = "port")]
     hex: bool,
+    /// Most bytes to read: all are held in memory.
+    #[arg(long, value_name = "SIZE", default_value = "1 GiB", value_parser = parse_size)]
+    limit: u32,
     /// Write each packet as one line of JSON.
     #[arg(long)]
     json: bool,
@@ -59,21 +66,12 @@ struct Place {
 
 impl Dump {
     pub(crate) fn run(self, paints: Paints) -> Outcome {
-        let mut bytes = Vec::new();
-        if self.file.as_os_str() == "-" {
-            std::io::stdin()
-                .read_to_end(&mut bytes)
-                .map_err(|error| Failure::other(format_args!("standard input can't be read: {error}")))?;
-        } else {
-            bytes = std::fs::read(&self.file).map_err(|error| {
-                Failure::usage(format_args!("{} can't be read: {error}", self.file.display()))
-            })?;
-        }
+        let mut bytes = self.read()?;
         if self.hex {
             bytes = unhex(&bytes)?;
         }
         let mut printer = Printer { json: self.json, paint: paints.out, bad: 0, parts: Default::default() };
-        if self.port.is_none() && !pcap::is_pcap(&bytes) {
+        if self.port.is_none() && !is_capture(&bytes) {
             for piece in split(&bytes) {
                 printer.print(&piece, Place { offset: piece.start() as u64, came: None })?;
             }
@@ -99,6 +97,36 @@ impl Dump {
             }
         }
     }
+}
+
+impl Dump {
+    fn read(&self) -> Outcome<Vec<u8>> {
+        let (mut bytes, most) = (Vec::new(), u64::from(self.limit));
+        let read = if self.file.as_os_str() == "-" {
+            std::io::stdin()
+                .take(most + 1)
+                .read_to_end(&mut bytes)
+                .map_err(|error| Failure::other(format_args!("standard input can't be read: {error}")))
+        } else {
+            let file = File::open(&self.file);
+            file.and_then(|file| file.take(most + 1).read_to_end(&mut bytes)).map_err(|error| {
+                Failure::usage(format_args!("{} can't be read: {error}", self.file.display()))
+            })
+        };
+        if read? as u64 > most {
+            return Err(Failure::usage(format_args!(
+                "{} has more than {most} bytes; read more with --limit, or capture less",
+                self.file.display()
+            )));
+        }
+        Ok(bytes)
+    }
+}
+
+/// A size as it is written in settings, so that both are written alike.
+fn parse_size(text: &str) -> Result<u32, String> {
+    let limits = MapDeserializer::<_, serde::de::value::Error>::new(std::iter::once(("max_body", text)));
+    Limits::deserialize(limits).map(|limits| limits.max_body).map_err(|error| error.to_string())
 }
 
 impl Piece<'_> {

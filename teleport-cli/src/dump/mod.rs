@@ -1,6 +1,7 @@
-//! Bytes that were captured, taken apart: `pcap` finds those of a connection, `split` the packets in them, `parts` those that
-//! went in parts.
+//! Bytes that were captured, taken apart: `file` finds the frames in a capture, `pcap` the bytes of a connection in them,
+//! `split` the packets in those, `parts` the ones that went in parts.
 
+pub(crate) mod file;
 pub(crate) mod parts;
 pub(crate) mod pcap;
 pub(crate) mod split;

@@ -1,11 +1,10 @@
 //! The bytes of one TCP connection out of a capture file.
-//!
-//! The format is that of libpcap, whatever the byte order, with times in micro- or nanoseconds:
-//! <https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-03.html>.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+use super::file::{Frame, frames};
 
 /// What one side of a connection sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,51 +39,41 @@ pub(crate) struct Connection {
     pub(crate) flows: Vec<Flow>,
 }
 
-/// Whether a file is a capture.
-pub(crate) fn is_pcap(bytes: &[u8]) -> bool {
-    order(bytes).is_some() || is_next_generation(bytes)
-}
+/// Types of links whose frames are read.
+const LINKS: [u32; 8] = [0, 1, 12, 14, 101, 108, 113, 276];
 
-/// Its connections over this port, or over any; in the order in which they began.
+/// The connections of a file over this port, or over any; in the order in which they began.
 ///
 /// # Errors
 ///
 /// What the file is, where it is not one that can be read.
 pub(crate) fn connections(file: &[u8], port: Option<u16>) -> Result<Vec<Connection>, String> {
-    let Some((number, nanos)) = order(file) else {
-        return Err(if is_next_generation(file) {
-            "it is a capture in pcapng; `editcap -F pcap` makes one that can be read of it".into()
-        } else {
-            "it is no capture".into()
-        });
-    };
-    let link = file.get(20..24).map(number).ok_or("the capture ends inside its header")? & 0x0fff_ffff;
+    let frames = frames(file).ok_or("it is no capture")?;
+    if let Some(Frame { link, .. }) = frames.first()
+        && !frames.iter().any(|frame| LINKS.contains(&frame.link))
+    {
+        return Err(format!(
+            "the capture is of the link type {link}; Ethernet, Linux cooked, loopback and raw IP are read"
+        ));
+    }
+    let first = frames.first().map_or(Duration::ZERO, |frame| frame.time);
     let mut sides: Vec<Side> = Vec::new();
-    let (mut rest, mut first) = (&file[24..], None);
-    while let Some((record, after)) = record(rest, number) {
-        rest = after;
-        let unit = if nanos { 1 } else { 1000 };
-        let time = Duration::from_secs(record.seconds.into())
-            + Duration::from_nanos(u64::from(record.fraction) * unit);
-        let time = time.saturating_sub(*first.get_or_insert(time));
-        let Some(segment) = network(link, record.bytes).and_then(segment) else { continue };
+    for frame in &frames {
+        let time = frame.time.saturating_sub(first);
+        let Some(segment) = network(frame.link, frame.bytes).and_then(segment) else { continue };
         if port.is_some_and(|port| segment.from.port() != port && segment.to.port() != port) {
             continue;
         }
-        let known = sides.iter_mut().find(|side| (side.from, side.to) == (segment.from, segment.to));
+        // The last: the same ports may have been used before.
+        let known = sides.iter_mut().rfind(|side| (side.from, side.to) == (segment.from, segment.to));
         match known {
-            Some(side) => side.add(&segment, time),
-            None => {
+            Some(side) if !side.is_over(&segment) => side.add(&segment, time),
+            _ => {
                 let mut side = Side::new(&segment);
                 side.add(&segment, time);
                 sides.push(side);
             }
         }
-    }
-    if ![0, 1, 12, 14, 101, 108, 113, 276].contains(&link) {
-        return Err(format!(
-            "the capture is of the link type {link}; Ethernet, Linux cooked, loopback and raw IP are read"
-        ));
     }
     Ok(pair(sides, port))
 }
@@ -110,48 +99,6 @@ fn pair(sides: Vec<Side>, port: Option<u16>) -> Vec<Connection> {
     connections
 }
 
-type Number = fn(&[u8]) -> u32;
-
-/// How numbers are written, and whether times are in nanoseconds.
-fn order(file: &[u8]) -> Option<(Number, bool)> {
-    if file.len() < 24 {
-        return None;
-    }
-    match file[..4] {
-        [0xd4, 0xc3, 0xb2, 0xa1] => Some((little, false)),
-        [0x4d, 0x3c, 0xb2, 0xa1] => Some((little, true)),
-        [0xa1, 0xb2, 0xc3, 0xd4] => Some((big, false)),
-        [0xa1, 0xb2, 0x3c, 0x4d] => Some((big, true)),
-        _ => None,
-    }
-}
-
-fn is_next_generation(file: &[u8]) -> bool {
-    file.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a])
-}
-
-fn little(bytes: &[u8]) -> u32 {
-    bytes.iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
-}
-
-fn big(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
-}
-
-struct Record<'a> {
-    seconds: u32,
-    fraction: u32,
-    bytes: &'a [u8],
-}
-
-/// The next one, and what follows it; a file that was cut short ends before.
-fn record(rest: &[u8], number: Number) -> Option<(Record<'_>, &[u8])> {
-    let (head, rest) = rest.split_at_checked(16)?;
-    let length = usize::try_from(number(&head[8..12])).ok()?;
-    let (bytes, rest) = rest.split_at_checked(length)?;
-    Some((Record { seconds: number(&head[..4]), fraction: number(&head[4..8]), bytes }, rest))
-}
-
 /// The IP packet in a frame of this link type.
 fn network(link: u32, frame: &[u8]) -> Option<&[u8]> {
     match link {
@@ -159,7 +106,8 @@ fn network(link: u32, frame: &[u8]) -> Option<&[u8]> {
         1 => ethernet(frame.get(12..)?),
         113 => frame.get(16..),
         276 => frame.get(20..),
-        _ => Some(frame),
+        12 | 14 | 101 => Some(frame),
+        _ => None,
     }
 }
 
@@ -212,7 +160,7 @@ fn segment(packet: &[u8]) -> Option<Segment<'_>> {
     Some(Segment {
         from: SocketAddr::new(from, port(0)?),
         to: SocketAddr::new(to, port(2)?),
-        number: big(tcp.get(4..8)?),
+        number: u32::from_be_bytes(tcp.get(4..8)?.try_into().ok()?),
         begins: tcp.get(13)? & 2 != 0,
         payload,
     })
@@ -224,6 +172,8 @@ struct Side {
     to: SocketAddr,
     /// Number of the byte at the offset `MIDDLE`.
     base: u32,
+    /// The number that it began with, where that was seen.
+    began: Option<u32>,
     /// By offset; the first that came of each.
     segments: BTreeMap<u64, (Vec<u8>, Duration)>,
     /// Where the next one is expected, for numbers that wrap around.
@@ -236,10 +186,25 @@ const MIDDLE: u64 = 1 << 40;
 impl Side {
     fn new(first: &Segment<'_>) -> Self {
         let base = first.number.wrapping_add(first.begins.into());
-        Side { from: first.from, to: first.to, base, segments: BTreeMap::new(), expected: MIDDLE }
+        Side {
+            from: first.from,
+            to: first.to,
+            base,
+            began: None,
+            segments: BTreeMap::new(),
+            expected: MIDDLE,
+        }
+    }
+
+    /// Whether this begins another connection over the same ports, and not this one once more.
+    fn is_over(&self, segment: &Segment<'_>) -> bool {
+        segment.begins && self.began.is_some_and(|began| began != segment.number)
     }
 
     fn add(&mut self, segment: &Segment<'_>, time: Duration) {
+        if segment.begins {
+            self.began = Some(segment.number);
+        }
         if segment.payload.is_empty() {
             return;
         }
@@ -361,8 +326,31 @@ mod tests {
             let connections = connections(&pcap(link, &[frame]), None).unwrap();
             assert_eq!(connections[0].flows[0].runs[0].bytes, b"x", "{link}");
         }
-        assert!(connections(&pcap(147, &[]), None).unwrap_err().contains("link type 147"));
-        assert!(connections(&[0x0a, 0x0d, 0x0d, 0x0a], None).unwrap_err().contains("editcap -F pcap"));
+        assert!(connections(&pcap(147, &[vec![0; 40]]), None).unwrap_err().contains("link type 147"));
+        assert!(connections(&[0x0a, 0x0d, 0x0d, 0x0a], None).unwrap_err().contains("no capture"));
+        assert_eq!(connections(&pcap(1, &[]), None), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_port_may_be_used_again() {
+        let begin = |number| {
+            let mut packet = ip(CLIENT, SERVER, number, b"");
+            packet[33] = 2;
+            packet
+        };
+        let frames = [
+            begin(9),
+            begin(9),
+            ip(CLIENT, SERVER, 10, b"one"),
+            ip(SERVER, CLIENT, 70, b"1"),
+            begin(99),
+            ip(CLIENT, SERVER, 100, b"two"),
+        ];
+        let connections = connections(&pcap(101, &frames), None).unwrap();
+        let sent: Vec<&[u8]> =
+            connections.iter().map(|connection| &connection.flows[0].runs[0].bytes[..]).collect();
+        assert_eq!(sent, [b"one", b"two"]);
+        assert_eq!((connections[0].flows.len(), connections[1].flows.len()), (2, 1));
     }
 
     proptest! {

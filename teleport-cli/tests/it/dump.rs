@@ -127,6 +127,46 @@ async fn a_capture_is_shown_in_the_order_of_time() {
     assert_eq!(teleport_fed(&["dump", "--port", "9090"], &pull()).await, failed(2, "-: it is no capture"));
 }
 
+/// The same frames as Wireshark writes them.
+fn next_generation() -> Vec<u8> {
+    fn block(file: &mut Vec<u8>, kind: u32, body: &[u8]) {
+        let padded = body.len().next_multiple_of(4);
+        let length = (padded as u32 + 12).to_le_bytes();
+        file.extend([&kind.to_le_bytes()[..], &length, body].concat());
+        file.resize(file.len() + padded - body.len(), 0);
+        file.extend(length);
+    }
+    let number = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().unwrap());
+    let (mut file, capture) = (Vec::new(), capture());
+    block(&mut file, 0x0a0d_0d0a, &[&0x1a2b_3c4du32.to_le_bytes()[..], &[1, 0, 0, 0], &[0xff; 8]].concat());
+    block(&mut file, 1, &[101, 0, 0, 0, 0, 0, 0, 0]);
+    let mut rest = &capture[24..];
+    while !rest.is_empty() {
+        let (length, micros) = (number(&rest[8..12]), number(&rest[..4]) * 1_000_000 + number(&rest[4..8]));
+        let head: Vec<u8> = [0, 0, micros, length, length].into_iter().flat_map(u32::to_le_bytes).collect();
+        block(&mut file, 6, &[&head[..], &rest[16..][..length as usize]].concat());
+        rest = &rest[16 + length as usize..];
+    }
+    file
+}
+
+#[tokio::test]
+async fn a_capture_by_wireshark_is_read_as_well() {
+    let expected = teleport_fed(&["dump"], &capture()).await;
+    assert!(expected.out.contains("  0.000500 > 000000 pull /arith/mul"), "{expected:?}");
+    assert_eq!(teleport_fed(&["dump"], &next_generation()).await, expected);
+}
+
+#[tokio::test]
+async fn no_more_is_read_than_was_allowed() {
+    let (pull, length) = (pull(), pull().len());
+    let limit = format!("{length} B");
+    assert_eq!(teleport_fed(&["dump", "--limit", &limit], &pull).await.code, 0);
+    let problem = format!("- has more than {} bytes; read more with --limit, or capture less", length - 1);
+    let limit = format!("{} B", length - 1);
+    assert_eq!(teleport_fed(&["dump", "--limit", &limit], &pull).await, failed(2, &problem));
+}
+
 #[tokio::test]
 async fn what_goes_beyond_the_specification_is_named_and_parts_are_put_together() {
     let header = Header {
