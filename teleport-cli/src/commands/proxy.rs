@@ -52,11 +52,13 @@ impl Proxy {
     pub(crate) async fn run(self, paints: Paints) -> Outcome {
         let dialing = self.dial.peer()?;
         let upstream = |address: &Endpoint| {
-            Ok(if self.per_client {
+            let upstream = if self.per_client {
                 Upstream::per_client(self.dial.apply(Peer::builder())?, address)
             } else {
                 Upstream::shared(&dialing, address)
-            })
+            };
+            // An upstream has a time of its own, and that of its session does not count.
+            Ok(upstream.timeout(self.dial.timeout.0))
         };
         let mut proxy = ReverseProxy::to(upstream(&self.upstream)?).map_err(Failure::usage)?;
         for (path, address) in &self.route {

@@ -96,3 +96,16 @@ async fn bodies_and_calls_back_are_shown_and_paths_may_go_elsewhere() {
     interrupt(&proxy.child).await;
     assert!(proxy.end().await.success());
 }
+
+#[tokio::test]
+async fn an_upstream_has_the_time_that_was_given() {
+    let silent = |_: Context, ()| async { std::future::pending::<Result<(), teleport::Status>>().await };
+    let upstream = Peer::builder().pull("/silent", silent).unwrap().listen("127.0.0.1:0").await.unwrap();
+    let proxy = Running::start(&["proxy", "127.0.0.1:0", &at(&upstream, ""), "--timeout", "20ms"]).await;
+    let session = proxy.dial().await;
+    let error = session.pull("/silent").timeout(std::time::Duration::from_secs(20)).await.unwrap_err();
+    assert_eq!(error.code().map(i32::from), Some(504), "{error}");
+    drop(session);
+    interrupt(&proxy.child).await;
+    assert!(proxy.end().await.success());
+}
