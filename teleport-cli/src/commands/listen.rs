@@ -135,10 +135,12 @@ impl Listen {
                 );
         }
         let peer = builder.plugin(Sessions(paints.err)).build().map_err(Failure::usage)?;
+        // From here on ctrl-c is caught: before it is told where this listens.
+        let stopped = peer.until_signal();
         let address = peer.listen(&self.address).await.map_err(|error| Failure::connection(&error))?;
         show::note(format_args!("listening at {address}"));
         tokio::select! {
-            report = peer.until_signal() => ended(report),
+            report = stopped => ended(report),
             () = log.end.notified() => {
                 peer.close().await;
                 Ok(())

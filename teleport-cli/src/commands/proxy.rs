@@ -70,9 +70,11 @@ impl Proxy {
             level => builder.plugin(Traffic { paints, bodies: level > 1 }),
         };
         let peer = builder.build().map_err(Failure::usage)?;
+        // From here on ctrl-c is caught: before it is told where this listens.
+        let stopped = peer.until_signal();
         let address = peer.listen(&self.listen).await.map_err(|error| Failure::connection(&error))?;
         show::note(format_args!("listening at {address}, for {}", self.upstream));
-        ended(peer.until_signal().await)
+        ended(stopped.await)
     }
 }
 
