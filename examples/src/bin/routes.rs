@@ -1,4 +1,6 @@
 //! Asking a peer what it serves, and whether it is about to go.
+//!
+//! `cargo run -p teleport-examples --bin routes`
 
 use std::time::Duration;
 
