@@ -1,9 +1,12 @@
 //! Bodies and texts of other peers, for people.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write};
 use std::io::Write as _;
 
-use teleport::{Codec, Json, Plain};
+use serde_json::Value;
+use teleport::gzip::{self, GzipError};
+use teleport::{Code, Codec, Json, Plain};
 
 use crate::options::body::CODECS;
 use crate::paint::Paint;
@@ -58,26 +61,59 @@ pub(crate) fn codec(id: u8) -> String {
 
 /// A body over as many lines as it takes: JSON in colours, plain text, and anything else in hexadecimal digits.
 pub(crate) fn body(id: u8, payload: &[u8], paint: Paint) -> String {
-    let json = || serde_json::from_slice(payload).map(|value| pretty(&value, paint));
-    match std::str::from_utf8(payload) {
-        _ if payload.is_empty() => String::new(),
-        Ok(_) if matches!(id, 0 | Json::ID) && json().is_ok() => json().unwrap_or_default() + "\n",
-        Ok(text) if matches!(id, 0 | Json::ID | Plain::ID) => {
+    let Ok(text) = std::str::from_utf8(payload) else { return hex(payload, paint) };
+    match json_text(id, text) {
+        _ if text.is_empty() => String::new(),
+        Some(value) => pretty(&value, paint) + "\n",
+        None if matches!(id, 0 | Json::ID | Plain::ID) => {
             text.lines().map(|line| safe(line) + "\n").collect()
         }
-        _ => hex(payload, paint),
+        None => hex(payload, paint),
     }
 }
 
-/// A body in one line, for programs: JSON as it is, text as a JSON string; `None` for what is neither.
-pub(crate) fn line(id: u8, payload: &[u8]) -> Option<String> {
+/// A body as a value of JSON, for programs: JSON as it is, text as a string; `None` for what is neither.
+pub(crate) fn json(id: u8, payload: &[u8]) -> Option<Value> {
     let text = std::str::from_utf8(payload).ok()?;
-    if matches!(id, 0 | Json::ID)
-        && let Ok(value) = serde_json::from_str::<serde_json::Value>(text)
-    {
-        return Some(safe_json(&value));
+    json_text(id, text).or_else(|| (id == Plain::ID).then(|| text.into()))
+}
+
+/// As [`json`], in one line.
+pub(crate) fn line(id: u8, payload: &[u8]) -> Option<String> {
+    json(id, payload).map(|body| safe_json(&body))
+}
+
+/// Puts a body into a line for programs: as `body`, or as `hex` where it is neither JSON nor text.
+pub(crate) fn put_body(line: &mut Value, id: u8, payload: &[u8]) {
+    match json(id, payload) {
+        Some(body) => line["body"] = body,
+        None => line["hex"] = digits(payload).into(),
     }
-    (id == Plain::ID).then(|| safe_json(&serde_json::Value::from(text)))
+}
+
+fn json_text(id: u8, text: &str) -> Option<Value> {
+    if matches!(id, 0 | Json::ID) { serde_json::from_str(text).ok() } else { None }
+}
+
+/// The body as it was before it was compressed, where that is no more than `most` bytes.
+pub(crate) fn inflated(level: i32, payload: &[u8], most: usize) -> Result<Cow<'_, [u8]>, GzipError> {
+    if level == 0 || payload.is_empty() {
+        return Ok(payload.into());
+    }
+    let mut body = Vec::new();
+    gzip::inflate(payload, most, &mut body)?;
+    Ok(body.into())
+}
+
+/// Lines that belong to the one before them.
+pub(crate) fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}\n")).collect()
+}
+
+/// The status of a reply.
+pub(crate) fn status(code: i32, text: &str, paint: Paint) -> String {
+    let told = format!("{code} {}", safe(text));
+    if code == Code::OK.number() { paint.good(told).to_string() } else { paint.bad(told).to_string() }
 }
 
 /// Two hexadecimal digits for each byte.
@@ -89,7 +125,7 @@ pub(crate) fn digits(bytes: &[u8]) -> String {
 }
 
 /// The level of a compressed body, to be put behind its size.
-pub(crate) fn gzip(level: i32) -> String {
+pub(crate) fn in_gzip(level: i32) -> String {
     if level == 0 { String::new() } else { format!(" in gzip {level}") }
 }
 
@@ -107,14 +143,13 @@ pub(crate) fn hex(bytes: &[u8], paint: Paint) -> String {
 }
 
 /// JSON over several lines, its names and values in colours.
-fn pretty(value: &serde_json::Value, paint: Paint) -> String {
+fn pretty(value: &Value, paint: Paint) -> String {
     let mut text = String::new();
     write_pretty(&mut text, value, 0, paint);
     text
 }
 
-fn write_pretty(text: &mut String, value: &serde_json::Value, depth: usize, paint: Paint) {
-    use serde_json::Value;
+fn write_pretty(text: &mut String, value: &Value, depth: usize, paint: Paint) {
     let indent = |text: &mut String, depth: usize| text.extend(std::iter::repeat_n("  ", depth));
     match value {
         Value::Array(items) if !items.is_empty() => {

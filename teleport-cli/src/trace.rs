@@ -1,12 +1,29 @@
-//! What `-v` shows of calls: both headers, sizes, and time.
+//! What is told on standard error: who comes and goes, and of calls both headers, sizes, and time.
 
-use teleport::plugin::{IncomingReply, Plugin, Verdict, Written};
+use teleport::plugin::{Disconnected, IncomingReply, Opened, Plugin, Verdict, Written};
 use teleport::wire::Kind;
 
 use crate::paint::Paint;
-use crate::show::{codec, gzip, note, safe};
+use crate::show::{codec, in_gzip, note, safe};
 
-/// Writes a line to standard error for each packet.
+/// Tells who comes and goes.
+pub(crate) struct Sessions(pub(crate) Paint);
+
+impl Plugin for Sessions {
+    fn name(&self) -> &str {
+        "sessions"
+    }
+
+    async fn after_open(&self, opened: &Opened<'_>) {
+        note(self.0.faint(format_args!("{} has come", opened.session().remote_addr())));
+    }
+
+    async fn after_disconnect(&self, session: &Disconnected<'_>) {
+        note(self.0.faint(format_args!("{} has gone", session.remote_addr())));
+    }
+}
+
+/// Writes a line for each packet.
 pub(crate) struct Trace(pub(crate) Paint);
 
 impl Plugin for Trace {
@@ -34,7 +51,7 @@ impl Plugin for Trace {
             safe(status),
             codec(reply.codec()),
             reply.payload().len(),
-            gzip(header.gzip),
+            in_gzip(header.gzip),
             reply.elapsed(),
         );
         note(format_args!("{} {text}", self.0.name("<")));

@@ -1,16 +1,14 @@
 //! `teleport dump`.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use serde::Deserialize;
-use serde::de::value::MapDeserializer;
 use serde_json::{Value, json};
 use teleport::wire::{Features, Kind, PacketRef};
-use teleport::{Limits, gzip};
 
 use crate::dump::file::is_capture;
 use crate::dump::parts::{Joined, Parts};
@@ -18,6 +16,7 @@ use crate::dump::pcap::{self, Connection};
 use crate::dump::split::{Piece, split};
 use crate::failure::{Failure, Outcome};
 use crate::options::body::unhex;
+use crate::options::setting::parse_size;
 use crate::paint::{Paint, Paints};
 use crate::show;
 
@@ -97,9 +96,7 @@ impl Dump {
             }
         }
     }
-}
 
-impl Dump {
     fn read(&self) -> Outcome<Vec<u8>> {
         let (mut bytes, most) = (Vec::new(), u64::from(self.limit));
         let read = if self.file.as_os_str() == "-" {
@@ -121,12 +118,6 @@ impl Dump {
         }
         Ok(bytes)
     }
-}
-
-/// A size as it is written in settings, so that both are written alike.
-fn parse_size(text: &str) -> Result<u32, String> {
-    let limits = MapDeserializer::<_, serde::de::value::Error>::new(std::iter::once(("max_body", text)));
-    Limits::deserialize(limits).map(|limits| limits.max_body).map_err(|error| error.to_string())
 }
 
 impl Piece<'_> {
@@ -230,8 +221,7 @@ impl Printer {
             line["hex"] = show::digits(bytes).into();
             show::safe_json(&line) + "\n"
         } else {
-            let shown: String =
-                show::hex(bytes, self.paint).lines().map(|line| format!("    {line}\n")).collect();
+            let shown = show::indented(&show::hex(bytes, self.paint));
             format!("{} {length} bytes: {}\n{shown}", self.place(place), self.paint.bad(show::safe(problem)))
         };
         self.write(&text)
@@ -255,21 +245,17 @@ impl Printer {
             text += &format!(" {}", self.paint.name(show::safe(&header.uri)));
         }
         let mut notes = vec![format!("id {}", show::safe(&header.id.to_string()))];
-        notes.extend((header.code != 0 || !header.status.is_empty()).then(|| {
-            let status = format!("status {} {}", header.code, show::safe(&header.status));
-            if header.code == 200 {
-                self.paint.good(status).to_string()
-            } else {
-                self.paint.bad(status).to_string()
-            }
-        }));
+        notes.extend(
+            (header.code != 0 || !header.status.is_empty())
+                .then(|| format!("status {}", show::status(header.code, &header.status, self.paint))),
+        );
         notes.extend((header.timeout_ms > 0).then(|| format!("timeout {} ms", header.timeout_ms)));
         notes.extend(header.trace.as_ref().map(|trace| format!("trace {trace}")));
         let features = features(header.features);
         notes.extend((!features.is_empty()).then(|| format!("understands {}", features.join(", "))));
         notes.push(format!("{} header", show::codec(packet.header_codec)));
         let (codec, payload) = (packet.body.codec(), packet.body.payload());
-        notes.push(format!("body {}, {} B{}", show::codec(codec), payload.len(), show::gzip(header.gzip)));
+        notes.push(format!("body {}, {} B{}", show::codec(codec), payload.len(), show::in_gzip(header.gzip)));
         notes.push(format!("packet {length} B"));
         notes.extend(parts.map(|parts| format!("came in {parts} parts")));
         text += &format!("  {}\n", notes.join("  "));
@@ -284,8 +270,7 @@ impl Printer {
                 show::hex(&payload[..payload.len().min(MAX_BAD)], self.paint)
             ),
         };
-        text.extend(body.lines().map(|line| format!("    {line}\n")));
-        text
+        text + &show::indented(&body)
     }
 }
 
@@ -319,10 +304,7 @@ fn packet_line(packet: &PacketRef<'_>, length: usize, place: Place, parts: Optio
     }
     if header.kind != Kind::PART && !payload.is_empty() {
         match inflated(packet) {
-            Ok(body) => match show::line(codec, &body).and_then(|body| serde_json::from_str(&body).ok()) {
-                Some(body) => line["body"] = body,
-                None => line["hex"] = show::digits(&body).into(),
-            },
+            Ok(body) => show::put_body(&mut line, codec, &body),
             Err(problem) => {
                 line["problem"] = problem.into();
                 line["hex"] = show::digits(payload).into();
@@ -355,26 +337,13 @@ fn kind(kind: Kind) -> String {
 
 /// What a side announces, by name; what this version has no name for, by its bit.
 fn features(set: Features) -> Vec<String> {
-    let name = |feature| match feature {
-        Features::PARTS => "parts".to_owned(),
-        Features::FAREWELL => "farewell".into(),
-        Features::DEADLINE => "deadline".into(),
-        Features::CANCEL => "cancel".into(),
-        Features::TRACE => "trace".into(),
-        other => format!("{:#x}", other.bits()),
-    };
-    let all = (0..u32::BITS).map(|bit| Features::new(1 << bit));
-    all.filter(|feature| set.contains(*feature)).map(name).collect()
+    let unknown = set.bits() & !Features::ALL.bits();
+    let unknown = (0..u32::BITS).map(|bit| 1 << bit).filter(move |bit| unknown & bit != 0);
+    set.names().map(str::to_owned).chain(unknown.map(|bit: u32| format!("{bit:#x}"))).collect()
 }
 
 /// The body as it was before it was compressed.
-fn inflated(packet: &PacketRef<'_>) -> Result<Vec<u8>, String> {
-    let payload = packet.body.payload();
-    if packet.header.gzip == 0 || payload.is_empty() {
-        return Ok(payload.to_vec());
-    }
-    let mut body = Vec::new();
-    gzip::inflate(payload, MAX_INFLATED, &mut body)
-        .map_err(|error| format!("the body can't be inflated: {error}"))?;
-    Ok(body)
+fn inflated<'a>(packet: &PacketRef<'a>) -> Result<Cow<'a, [u8]>, String> {
+    show::inflated(packet.header.gzip, packet.body.payload(), MAX_INFLATED)
+        .map_err(|error| format!("the body can't be inflated: {error}"))
 }

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Args;
 use serde_json::json;
-use teleport::plugin::{Disconnected, Opened, Plugin};
 use teleport::plugins::Auth;
 use teleport::{Context, Endpoint, Peer, ReplyBody, Status};
 use tokio::sync::Notify;
@@ -18,6 +17,7 @@ use crate::options::{BodyOptions, Duration, ListenTls};
 use crate::paint::{Paint, Paints};
 use crate::show;
 use crate::target::parse_address;
+use crate::trace::Sessions;
 
 /// Show every pull and push that comes, and answer as these options say.
 ///
@@ -183,15 +183,14 @@ fn kind(cx: &Context) -> &'static str {
 }
 
 fn paragraph(cx: &Context, paint: Paint) -> String {
-    let gzip = show::gzip(cx.gzip());
+    let gzip = show::in_gzip(cx.gzip());
     let (codec, bytes) = (show::codec(cx.codec()), cx.payload().len());
     let rest = format!(
         "id {}  from {}  body {codec}, {bytes} B{gzip}",
         show::safe(&cx.id().to_string()),
         cx.session().remote_addr()
     );
-    let body = show::body(cx.codec(), cx.payload(), paint);
-    let body: String = body.lines().map(|line| format!("    {line}\n")).collect();
+    let body = show::indented(&show::body(cx.codec(), cx.payload(), paint));
     format!("{} {}  {}\n{body}", kind(cx), paint.name(show::safe(cx.uri())), paint.faint(rest))
 }
 
@@ -206,29 +205,9 @@ fn line(cx: &Context) -> String {
         "bytes": cx.payload().len(),
     });
     if !cx.payload().is_empty() {
-        match show::line(cx.codec(), cx.payload()).and_then(|body| serde_json::from_str(&body).ok()) {
-            Some(body) => object["body"] = body,
-            None => object["hex"] = show::digits(cx.payload()).into(),
-        }
+        show::put_body(&mut object, cx.codec(), cx.payload());
     }
     show::safe_json(&object) + "\n"
-}
-
-/// Tells who comes and goes.
-struct Sessions(Paint);
-
-impl Plugin for Sessions {
-    fn name(&self) -> &str {
-        "sessions"
-    }
-
-    async fn after_open(&self, opened: &Opened<'_>) {
-        show::note(self.0.faint(format_args!("{} has come", opened.session().remote_addr())));
-    }
-
-    async fn after_disconnect(&self, session: &Disconnected<'_>) {
-        show::note(self.0.faint(format_args!("{} has gone", session.remote_addr())));
-    }
 }
 
 fn parse_status(text: &str) -> Result<Status, String> {

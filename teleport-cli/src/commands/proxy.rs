@@ -3,10 +3,8 @@
 use std::io::Write;
 
 use clap::{ArgAction, Args};
-use teleport::plugin::{
-    Disconnected, IncomingReply, Opened, OutgoingCall, OutgoingReply, Plugin, Verdict, Written,
-};
-use teleport::{Context, Endpoint, Peer, ReverseProxy, Status, Upstream, gzip};
+use teleport::plugin::{IncomingReply, OutgoingCall, OutgoingReply, Plugin, Verdict, Written};
+use teleport::{Context, Endpoint, Peer, ReverseProxy, Status, Upstream};
 
 use super::ended;
 use crate::failure::{Failure, Outcome};
@@ -14,6 +12,7 @@ use crate::options::{DialOptions, ListenTls};
 use crate::paint::{Paint, Paints};
 use crate::show;
 use crate::target::parse_address;
+use crate::trace::Sessions;
 
 /// Pass all pulls and pushes on to another peer, and what comes back, bodies unopened.
 ///
@@ -67,7 +66,9 @@ impl Proxy {
         let builder = Peer::builder().tls(self.tls.tls()).router(proxy.router()).map_err(Failure::usage)?;
         let builder = match self.verbose {
             0 => builder,
-            level => builder.plugin(Traffic { paints, bodies: level > 1 }),
+            level => {
+                builder.plugin(Sessions(paints.err)).plugin(Traffic { paint: paints.out, bodies: level > 1 })
+            }
         };
         let peer = builder.build().map_err(Failure::usage)?;
         // From here on ctrl-c is caught: before it is told where this listens.
@@ -90,7 +91,7 @@ const MAX_INFLATED: usize = 16 * 1024 * 1024;
 
 /// Shows what passes: `>` comes from who dialed the proxy, `<` goes there.
 struct Traffic {
-    paints: Paints,
+    paint: Paint,
     bodies: bool,
 }
 
@@ -109,15 +110,15 @@ impl Traffic {
     }
 
     fn packet(&self, arrow: &str, kind: &str, uri: &str, notes: &[String], body: &Body<'_>) {
-        let paint = self.paints.out;
+        let paint = self.paint;
         let mut text = format!("{} {kind} {}", paint.faint(arrow), paint.name(show::safe(uri)));
         for note in notes {
             text += &format!("  {note}");
         }
         let (codec, bytes) = (show::codec(body.codec), body.payload.len());
-        text += &format!("  body {codec}, {bytes} B{}\n", show::gzip(body.gzip));
+        text += &format!("  body {codec}, {bytes} B{}\n", show::in_gzip(body.gzip));
         if self.bodies {
-            text.extend(shown(body, paint).lines().map(|line| format!("    {line}\n")));
+            text += &show::indented(&shown(body, paint));
         }
         self.write(&text);
     }
@@ -130,41 +131,24 @@ impl Traffic {
     }
 
     fn status(&self, status: &Status) -> String {
-        let (paint, text) = (self.paints.out, format!("{} {}", status.code(), show::safe(status.text())));
-        let text =
-            if status.code().is_ok() { paint.good(text).to_string() } else { paint.bad(text).to_string() };
-        format!("status {text}")
+        format!("status {}", show::status(status.code().number(), status.text(), self.paint))
     }
 }
 
 /// The body in full, inflated where that is possible.
 fn shown(body: &Body<'_>, paint: Paint) -> String {
-    let mut inflated = Vec::new();
-    match body.gzip {
-        0 => show::body(body.codec, body.payload, paint),
-        _ if body.payload.is_empty() => String::new(),
-        _ => match gzip::inflate(body.payload, MAX_INFLATED, &mut inflated) {
-            Ok(()) => show::body(body.codec, &inflated, paint),
-            Err(error) => {
-                let problem = show::safe(&error.to_string());
-                format!("{}\n{}", paint.bad(problem), show::hex(body.payload, paint))
-            }
-        },
+    match show::inflated(body.gzip, body.payload, MAX_INFLATED) {
+        Ok(inflated) => show::body(body.codec, &inflated, paint),
+        Err(error) => {
+            let problem = show::safe(&error.to_string());
+            format!("{}\n{}", paint.bad(problem), show::hex(body.payload, paint))
+        }
     }
 }
 
 impl Plugin for Traffic {
     fn name(&self) -> &str {
         "traffic"
-    }
-
-    async fn after_open(&self, opened: &Opened<'_>) {
-        let address = opened.session().remote_addr();
-        show::note(self.paints.err.faint(format_args!("{address} has come")));
-    }
-
-    async fn after_disconnect(&self, session: &Disconnected<'_>) {
-        show::note(self.paints.err.faint(format_args!("{} has gone", session.remote_addr())));
     }
 
     async fn after_read_header(&self, cx: &mut Context) -> Verdict {
@@ -192,10 +176,7 @@ impl Plugin for Traffic {
 
     async fn after_write_reply(&self, reply: &Written<'_>) {
         let (uri, took) = (show::safe(reply.uri()), reply.elapsed());
-        self.write(&format!(
-            "{}\n",
-            self.paints.out.faint(format_args!("  {uri} answered after {took:.3?}"))
-        ));
+        self.write(&format!("{}\n", self.paint.faint(format_args!("  {uri} answered after {took:.3?}"))));
     }
 
     async fn before_write_pull(&self, call: &mut OutgoingCall<'_>) -> Verdict {

@@ -6,12 +6,9 @@ use clap::Args;
 use teleport::{Reply, Session};
 
 use crate::failure::{Failure, Outcome};
-use crate::options::body::{Source, each_json};
-use crate::options::{BodyOptions, DialOptions};
+use crate::options::CallOptions;
 use crate::paint::Paints;
 use crate::show;
-use crate::target::Target;
-use crate::trace::Trace;
 
 /// Call, and print the reply.
 ///
@@ -28,50 +25,23 @@ Examples:
   teleport pull tls://db.example:9090/query - --ca ca.pem < queries.jsonl    one call for each value
   teleport pull unix:///run/app.sock:/status")]
 pub(crate) struct Pull {
-    /// Whom to call: host:port/uri, tls://host:port/uri or unix:///path:/uri, query included.
-    #[arg(value_name = "ADDR/URI")]
-    target: Target,
-    /// The body; - reads it from standard input, where each JSON value is a call of its own over one session, and @FILE
-    /// from a file. Without it the call has none.
-    body: Option<String>,
-    /// Show both headers, sizes and times, on standard error.
-    #[arg(short, long)]
-    verbose: bool,
     #[command(flatten)]
-    how: BodyOptions,
-    #[command(flatten)]
-    dial: DialOptions,
+    call: CallOptions,
 }
 
 impl Pull {
     pub(crate) async fn run(self, paints: Paints) -> Outcome {
-        let source = Source::new(self.body.as_deref());
-        if source == Source::Stdin && self.how.is_json() {
-            let session = self.session(paints).await?;
-            return each_json(async |body| {
-                let reply = self.call(&session, Some(&body)).await?;
-                print(&reply, paints)
-            })
-            .await;
-        }
-        // Before anything is dialed: what can't be sent needs no connection.
-        let body = self.how.read(&source)?;
-        let session = self.session(paints).await?;
-        let reply = self.call(&session, body.as_deref()).await?;
-        print(&reply, paints)
+        let (session, bodies) = self.call.begin(paints.err).await?;
+        bodies.each(async |body| print(&self.pull(&session, body.as_deref()).await?, paints)).await
     }
 
-    async fn session(&self, paints: Paints) -> Outcome<Session> {
-        self.dial.dial_with(&self.target.address, self.verbose.then_some(Trace(paints.err))).await
-    }
-
-    async fn call(&self, session: &Session, body: Option<&[u8]>) -> Outcome<Reply> {
-        let call = session.pull(&self.target.uri).gzip(self.how.gzip);
+    async fn pull(&self, session: &Session, body: Option<&[u8]>) -> Outcome<Reply> {
+        let pull = session.pull(&self.call.target.uri).gzip(self.call.how.gzip);
         let reply = match body {
-            Some(body) => call.payload(self.how.codec.0, body).await,
-            None => call.await,
+            Some(body) => pull.payload(self.call.how.codec.0, body).await,
+            None => pull.await,
         };
-        reply.map_err(|error| self.dial.explain(&error, &self.target.address))
+        reply.map_err(|error| self.call.explain(&error))
     }
 }
 

@@ -4,7 +4,6 @@ use std::io::Read;
 use std::str::FromStr;
 
 use clap::Args;
-use serde_json::value::RawValue;
 use teleport::{Bincode, Codec, Json, Plain, Protobuf};
 
 use crate::failure::{Failure, Outcome};
@@ -117,33 +116,6 @@ impl BodyOptions {
         }
         Ok(bytes)
     }
-}
-
-/// Does something with each JSON value of standard input, as it comes.
-///
-/// # Errors
-///
-/// The first one ends it: of `act`, or of a value that is no JSON, with its place.
-pub(crate) async fn each_json(mut act: impl AsyncFnMut(Vec<u8>) -> Outcome) -> Outcome {
-    let (send, mut values) = tokio::sync::mpsc::channel(1);
-    // Standard input can't be waited for: a thread reads it, and ends with the process.
-    std::thread::spawn(move || {
-        let values =
-            serde_json::Deserializer::from_reader(std::io::stdin().lock()).into_iter::<Box<RawValue>>();
-        for value in values {
-            let value = value.map(|value| value.get().as_bytes().to_vec());
-            let is_last = value.is_err();
-            if send.blocking_send(value).is_err() || is_last {
-                return;
-            }
-        }
-    });
-    while let Some(value) = values.recv().await {
-        let value =
-            value.map_err(|error| Failure::usage(format_args!("standard input is no JSON: {error}")))?;
-        act(value).await?;
-    }
-    Ok(())
 }
 
 /// A word alone is what people type first.

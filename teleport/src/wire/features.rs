@@ -63,6 +63,11 @@ impl Features {
         self.0 == 0
     }
 
+    /// What those of the set that this version knows are called in settings.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        NAMES.iter().filter(move |(_, feature)| self.contains(*feature)).map(|(name, _)| *name)
+    }
+
     /// Whether all of `other` is in the set.
     #[must_use]
     pub const fn contains(self, other: Features) -> bool {
@@ -90,10 +95,7 @@ impl Serialize for Features {
         match *self {
             Features::ALL => serializer.serialize_str("all"),
             Features::NONE => serializer.serialize_str("none"),
-            some => {
-                let named = NAMES.iter().filter(|(_, feature)| some.contains(*feature));
-                serializer.serialize_str(&named.map(|(name, _)| *name).collect::<Vec<_>>().join(", "))
-            }
+            some => serializer.serialize_str(&some.names().collect::<Vec<_>>().join(", ")),
         }
     }
 }
